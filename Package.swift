@@ -1,0 +1,46 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+let package = Package(
+    name: "infer",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "InferKit", targets: ["InferKit"]),
+        .executable(name: "infer", targets: ["InferCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        // C holds the block layouts and the innermost SIMD loops, nothing else.
+        .target(name: "CKernels"),
+        .target(name: "GGUF"),
+        .target(name: "Tokenization", dependencies: ["GGUF"]),
+        .target(name: "ChatTemplates"),
+        .target(name: "Engine", dependencies: ["CKernels", "GGUF"]),
+        .target(name: "InferKit", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
+        .executableTarget(
+            name: "InferCLI",
+            dependencies: [
+                "InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // Builds model files in memory and finds the shared data folders; used by tests only.
+        .target(name: "TestSupport", dependencies: ["GGUF"], path: "Tests/TestSupport"),
+        .testTarget(name: "GGUFTests", dependencies: ["GGUF", "TestSupport"]),
+        .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "GGUF", "TestSupport"]),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "GGUF", "TestSupport"]),
+        .testTarget(name: "InferKitTests", dependencies: ["InferKit", "TestSupport"]),
+        .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ]
+}
