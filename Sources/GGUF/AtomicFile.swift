@@ -1,0 +1,84 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A file that appears under its name only when it is complete.
+///
+/// Until `commit()` the data is in a temporary file in the same folder; when the object goes away without it, that file
+/// is removed.
+final class AtomicFile {
+    private let path: String
+    private let temporaryPath: String
+    private let descriptor: Int32
+    private var buffer: [UInt8] = []
+    private var isCommitted = false
+
+    /// Pieces are gathered to this size before they are written.
+    private static let bufferSize = 1 << 20
+
+    init(path: String) throws(GGUFError) {
+        self.path = path
+        temporaryPath = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).part"
+        descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw .io(path: temporaryPath, operation: "create", code: errno) }
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws(GGUFError) {
+        if buffer.count + bytes.count > Self.bufferSize { try flush() }
+        if bytes.count > Self.bufferSize {
+            try writeAll(bytes)
+        } else {
+            buffer.append(contentsOf: bytes)
+        }
+    }
+
+    /// Makes the data durable and gives the file its name.
+    func commit() throws(GGUFError) {
+        try flush()
+        guard fsync(descriptor) == 0 else { throw .io(path: temporaryPath, operation: "sync", code: errno) }
+        guard rename(temporaryPath, path) == 0 else { throw .io(path: path, operation: "rename to", code: errno) }
+        isCommitted = true
+    }
+
+    private func flush() throws(GGUFError) {
+        let pending = buffer
+        buffer.removeAll(keepingCapacity: true)
+        // A closure cannot rethrow a typed error here, so the outcome travels as a value.
+        let outcome = pending.withUnsafeBytes { bytes in
+            Result<Void, GGUFError> { () throws(GGUFError) in try writeAll(bytes) }
+        }
+        try outcome.get()
+    }
+
+    private func writeAll(_ bytes: UnsafeRawBufferPointer) throws(GGUFError) {
+        var rest = bytes
+        while let start = rest.baseAddress, rest.count > 0 {
+            let written = Self.systemWrite(descriptor, start, rest.count)
+            if written < 0 {
+                if errno == EINTR { continue }
+                throw .io(path: temporaryPath, operation: "write", code: errno)
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+    }
+
+    /// The system's `write`, which the method of that name hides.
+    private static func systemWrite(_ descriptor: Int32, _ start: UnsafeRawPointer, _ count: Int) -> Int {
+        #if canImport(Glibc)
+            Glibc.write(descriptor, start, count)
+        #elseif canImport(Musl)
+            Musl.write(descriptor, start, count)
+        #else
+            Darwin.write(descriptor, start, count)
+        #endif
+    }
+
+    deinit {
+        close(descriptor)
+        if !isCommitted { unlink(temporaryPath) }
+    }
+}
