@@ -1,1 +1,101 @@
-#include "ckernels.h"
+// Which instruction sets this machine has, which one is in use, and the way from ck_matmul to a kernel.
+#include <stdatomic.h>
+
+#include "kernel.h"
+
+static const ck_format_impl *const formats[] = {
+    &ck_impl_f32, &ck_impl_f16, &ck_impl_q8_0, &ck_impl_bf16,
+};
+
+size_t ck_format_count(void) { return sizeof formats / sizeof formats[0]; }
+
+const ck_format *ck_format_at(size_t i) { return &formats[i]->format; }
+
+const ck_format *ck_format_find(uint32_t gguf_type) {
+    for (size_t i = 0; i < ck_format_count(); i++) {
+        if (formats[i]->format.gguf_type == gguf_type) return &formats[i]->format;
+    }
+    return NULL;
+}
+
+// The compiler's run-time check covers the operating system's support of the wide registers too.
+int ck_isa_available(ck_isa isa) {
+    switch (isa) {
+    case CK_ISA_SCALAR: return 1;
+#if defined(CK_X86)
+    case CK_ISA_AVX2:
+        __builtin_cpu_init();
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    case CK_ISA_AVX512:
+        return ck_isa_available(CK_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
+               __builtin_cpu_supports("avx512vbmi");
+#endif
+    default: return 0;
+    }
+}
+
+ck_isa ck_isa_best(void) {
+    if (ck_isa_available(CK_ISA_AVX512)) return CK_ISA_AVX512;
+    if (ck_isa_available(CK_ISA_AVX2)) return CK_ISA_AVX2;
+    return CK_ISA_SCALAR;
+}
+
+// The chosen instruction set plus one; zero until the first use.
+static _Atomic int selected;
+
+int ck_isa_select(ck_isa isa) {
+    if (!ck_isa_available(isa)) return 0;
+    atomic_store_explicit(&selected, (int)isa + 1, memory_order_relaxed);
+    return 1;
+}
+
+ck_isa ck_isa_selected(void) {
+    int value = atomic_load_explicit(&selected, memory_order_relaxed);
+    if (value == 0) {
+        value = (int)ck_isa_best() + 1;
+        atomic_store_explicit(&selected, value, memory_order_relaxed);
+    }
+    return (ck_isa)(value - 1);
+}
+
+// `format` is the first member of the implementation that holds it.
+static const ck_format_impl *implementation(const ck_format *f) { return (const ck_format_impl *)f; }
+
+void ck_matmul_with(ck_isa isa, const ck_format *f, const void *w, size_t rows, size_t cols, const void *act,
+                    size_t act_stride, const int32_t *index, size_t tokens, float *y, size_t y_stride,
+                    void *scratch) {
+    if (rows == 0 || tokens == 0) return;
+    const ck_format_impl *impl = implementation(f);
+    ck_job job = {
+        .w = w,
+        .rows = rows,
+        .cols = cols,
+        .row_bytes = cols / f->block * f->block_bytes,
+        .act = act,
+        .act_stride = act_stride,
+        .index = index,
+        .tokens = tokens,
+        .y = y,
+        .y_stride = y_stride,
+        .scratch = scratch,
+    };
+    ck_matmul_fn kernel = impl->matmul[isa] ? impl->matmul[isa] : impl->matmul[CK_ISA_SCALAR];
+    kernel(&job);
+}
+
+void ck_matmul(const ck_format *f, const void *w, size_t rows, size_t cols, const void *act, size_t act_stride,
+               const int32_t *index, size_t tokens, float *y, size_t y_stride, void *scratch) {
+    ck_matmul_with(ck_isa_selected(), f, w, rows, cols, act, act_stride, index, tokens, y, y_stride, scratch);
+}
+
+void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out) {
+    implementation(f)->dequantize(w, cols, out);
+}
+
+size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
+    (void)f;
+    (void)cols;
+    return (size_t)256 << 10;
+}

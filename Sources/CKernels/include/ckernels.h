@@ -1,7 +1,7 @@
-// The whole surface between Swift and C: weight formats, activations, matrix products.
+// The whole surface between Swift and C for quantized weights: formats, activations, matrix products.
 //
-// Every function gives the same bits on every instruction set: integer sums are exact, and each float
-// step is one explicitly written operation in one fixed order.
+// Every function gives the same bits on every instruction set and for every split of rows and tokens:
+// integer sums are exact, and each float step is one explicitly written operation in one fixed order.
 #ifndef CKERNELS_H
 #define CKERNELS_H
 
@@ -11,11 +11,11 @@
 // Instruction sets, weakest first. `CK_ISA_SCALAR` is portable C.
 typedef enum ck_isa { CK_ISA_SCALAR = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2, CK_ISA_NEON = 3 } ck_isa;
 
-// True when this machine can run `isa`.
+// True when this machine (processor and operating system) can run `isa`.
 int ck_isa_available(ck_isa isa);
 // The best instruction set of this machine.
 ck_isa ck_isa_best(void);
-// Chooses the instruction set of all later calls. Not thread safe: call it before the first product.
+// Chooses the instruction set of all later calls; before the first choice it is the best one.
 // Returns 0 and changes nothing when the machine cannot run it.
 int ck_isa_select(ck_isa isa);
 ck_isa ck_isa_selected(void);
@@ -26,5 +26,43 @@ typedef enum ck_act {
     CK_ACT_Q8_32 = 1,  // int8 with one float scale per 32 values
     CK_ACT_Q8_256 = 2  // int8 with one float scale per 256 values
 } ck_act;
+
+// A weight format. A row of `cols` weights is cols / block blocks of block_bytes bytes; cols is a multiple of block.
+typedef struct ck_format {
+    uint32_t gguf_type;    // ggml type number
+    const char *name;      // ggml type name, upper case
+    uint32_t block;        // values per block
+    uint32_t block_bytes;  // bytes per block
+    ck_act act;            // what ck_matmul expects as activations
+} ck_format;
+
+// The supported formats, in rising order of their ggml type number.
+size_t ck_format_count(void);
+const ck_format *ck_format_at(size_t i);
+// NULL when the type is not supported.
+const ck_format *ck_format_find(uint32_t gguf_type);
+
+// Bytes of one prepared row of activations (one token); a multiple of 64.
+size_t ck_act_row_bytes(ck_act act, size_t cols);
+// Prepares one row. `out` is 64-byte aligned; any float is allowed: a group with an infinity or a NaN yields
+// NaN products, a group whose largest magnitude is below 2^-100 counts as zero. CK_ACT_F32 copies.
+void ck_quantize(ck_act act, const float *x, size_t cols, void *out);
+
+// Bytes of 64-byte aligned scratch memory that each thread passes to ck_matmul.
+size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols);
+// y[t * y_stride + r] = sum over k of W[r][k] * x[t][k], for r in [0, rows) and t in [0, tokens).
+// w: [rows][cols] weights, rows adjoining. Activation row t lies at act + index[t] * act_stride bytes
+// (index NULL: t); act and act_stride are multiples of 64. Same bits for any split of rows or tokens.
+void ck_matmul(const ck_format *f, const void *w, size_t rows, size_t cols, const void *act, size_t act_stride,
+               const int32_t *index, size_t tokens, float *y, size_t y_stride, void *scratch);
+// One row of weights as floats, exactly the values the format defines.
+void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out);
+
+// The same with the instruction set named by the caller, for tests and measurements. A kernel that is not
+// written for `isa` falls back to portable C; `isa` must be available.
+void ck_quantize_with(ck_isa isa, ck_act act, const float *x, size_t cols, void *out);
+void ck_matmul_with(ck_isa isa, const ck_format *f, const void *w, size_t rows, size_t cols, const void *act,
+                    size_t act_stride, const int32_t *index, size_t tokens, float *y, size_t y_stride,
+                    void *scratch);
 
 #endif
