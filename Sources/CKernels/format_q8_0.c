@@ -7,11 +7,7 @@ static void unpack(const void *p, ck_unpacked32 *out) {
     out->d = ck_f16(b->d);
 }
 
-static void dequantize(const void *w, size_t cols, float *out) {
-    ck_portable_dequantize32(w, cols, out, sizeof(ck_block_q8_0), unpack, 0);
-}
-
-static void matmul_scalar(const ck_job *job) { ck_portable_matmul32(job, sizeof(ck_block_q8_0), unpack, 0); }
+CK_PORTABLE_KERNELS(32, ck_block_q8_0, 0)
 
 const ck_format_impl ck_impl_q8_0 = {
     .format = {8, "Q8_0", 32, sizeof(ck_block_q8_0), CK_ACT_Q8_32},

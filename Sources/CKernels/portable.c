@@ -1,21 +1,48 @@
 #include "portable.h"
 
+static void clear(const ck_job *job, size_t row) {
+    for (size_t t = 0; t < job->tokens; t++) job->y[t * job->y_stride + row] = 0.0f;
+}
+
+static int32_t dot(const int8_t *a, const int8_t *b, int n) {
+    int32_t sum = 0;
+    for (int i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
 void ck_portable_matmul32(const ck_job *job, size_t block_bytes, ck_unpack32_fn unpack, int has_min) {
     for (size_t r = 0; r < job->rows; r++) {
-        const uint8_t *w = job->w + r * job->row_bytes;
-        for (size_t t = 0; t < job->tokens; t++) job->y[t * job->y_stride + r] = 0.0f;
+        clear(job, r);
         for (size_t b = 0; b < job->cols / 32; b++) {
             ck_unpacked32 block;
-            unpack(w + b * block_bytes, &block);
+            unpack(job->w + r * job->row_bytes + b * block_bytes, &block);
             for (size_t t = 0; t < job->tokens; t++) {
                 ck_act32_row act = ck_act32_view(ck_job_act(job, t), job->cols);
-                const int8_t *q = act.q + 32 * b;
-                int32_t sum = 0;
-                for (int i = 0; i < 32; i++) sum += block.q[i] * q[i];
-                float *y = &job->y[t * job->y_stride + r];
-                float acc = fmaf(block.d * act.d[b], (float)sum, *y);
-                if (has_min) acc = fmaf(block.m, act.s[b], acc);
-                *y = acc;
+                float *acc = &job->y[t * job->y_stride + r];
+                int32_t sum = dot(block.q, act.q + 32 * b, 32);
+                *acc = fmaf(block.d * act.d[b], (float)sum, *acc);
+                if (has_min) *acc = fmaf(block.m, act.s[b], *acc);
+            }
+        }
+    }
+}
+
+void ck_portable_matmul256(const ck_job *job, size_t block_bytes, ck_unpack256_fn unpack, int has_min) {
+    for (size_t r = 0; r < job->rows; r++) {
+        clear(job, r);
+        for (size_t b = 0; b < job->cols / 256; b++) {
+            ck_unpacked256 block;
+            unpack(job->w + r * job->row_bytes + b * block_bytes, &block);
+            for (size_t t = 0; t < job->tokens; t++) {
+                ck_act256_row act = ck_act256_view(ck_job_act(job, t), job->cols);
+                float *acc = &job->y[t * job->y_stride + r];
+                int32_t sum = 0, min_sum = 0;
+                for (int i = 0; i < 16; i++) {
+                    sum += block.scale[i] * dot(block.q + 16 * i, act.q + 256 * b + 16 * i, 16);
+                    min_sum += block.min[i] * act.g[b].sum16[i];
+                }
+                *acc = fmaf(block.d * act.g[b].d, (float)sum, *acc);
+                if (has_min) *acc = fmaf(-(block.dmin * act.g[b].d), (float)min_sum, *acc);
             }
         }
     }
@@ -23,13 +50,24 @@ void ck_portable_matmul32(const ck_job *job, size_t block_bytes, ck_unpack32_fn 
 
 void ck_portable_dequantize32(const void *w, size_t cols, float *out, size_t block_bytes, ck_unpack32_fn unpack,
                               int has_min) {
-    const uint8_t *p = w;
     for (size_t b = 0; b < cols / 32; b++) {
         ck_unpacked32 block;
-        unpack(p + b * block_bytes, &block);
+        unpack((const uint8_t *)w + b * block_bytes, &block);
         for (int i = 0; i < 32; i++) {
             float value = block.d * (float)block.q[i];
             out[32 * b + i] = has_min ? value + block.m : value;
+        }
+    }
+}
+
+void ck_portable_dequantize256(const void *w, size_t cols, float *out, size_t block_bytes, ck_unpack256_fn unpack,
+                               int has_min) {
+    for (size_t b = 0; b < cols / 256; b++) {
+        ck_unpacked256 block;
+        unpack((const uint8_t *)w + b * block_bytes, &block);
+        for (int i = 0; i < 256; i++) {
+            float value = block.d * (float)block.scale[i / 16] * (float)block.q[i];
+            out[256 * b + i] = has_min ? value - block.dmin * (float)block.min[i / 16] : value;
         }
     }
 }

@@ -21,6 +21,17 @@ package struct BlockBytes {
 
     package func uint32(_ offset: Int) -> UInt32 { UInt32(uint16(offset)) | UInt32(uint16(offset + 2)) << 16 }
 
+    /// Values of four bits from `count` bytes: all low halves, then all high halves.
+    package func nibbles(at offset: Int, count: Int) -> [Int] {
+        let bytes = (0..<count).map { self[offset + $0] }
+        return bytes.map { $0 & 15 } + bytes.map { $0 >> 4 }
+    }
+
+    /// Value i of 256 values of two bits: byte 32 h + l holds values 128 h + 32 s + l in its bits 2 s.
+    package func bitPair(at offset: Int, of i: Int) -> Int {
+        self[offset + 32 * (i / 128) + i % 32] >> (2 * (i / 32 % 4)) & 3
+    }
+
     /// A binary16 value, exactly.
     package func float16(_ offset: Int) -> Float { Float(halfBits: uint16(offset)) }
 }

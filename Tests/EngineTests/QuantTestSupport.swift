@@ -1,0 +1,153 @@
+import CKernels
+import Engine
+import Foundation
+import GGUF
+import TestSupport
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Bytes that end at an unreadable page, so that reading past a tensor's end stops the test.
+final class GuardedBytes {
+    private let map: UnsafeMutableRawPointer
+    private let mapSize: Int
+    let start: UnsafeMutableRawPointer
+
+    init(_ bytes: [UInt8]) {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let dataSize = (bytes.count + page - 1) / page * page
+        mapSize = dataSize + page
+        guard let map = mmap(nil, mapSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            map != MAP_FAILED, mprotect(map + dataSize, page, PROT_NONE) == 0
+        else { preconditionFailure("no memory for a test") }
+        self.map = map
+        start = map + dataSize - bytes.count
+        start.copyMemory(from: bytes, byteCount: bytes.count)
+    }
+
+    deinit { munmap(map, mapSize) }
+}
+
+/// Memory aligned for the kernels.
+final class AlignedBytes {
+    let start: UnsafeMutableRawPointer
+
+    init(count: Int) {
+        start = .allocate(byteCount: max(count, 64), alignment: 64)
+        start.initializeMemory(as: UInt8.self, repeating: 0xa5, count: max(count, 64))
+    }
+
+    deinit { start.deallocate() }
+}
+
+/// How a test fills weight blocks.
+enum BlockFill: CaseIterable {
+    /// Scales of ordinary size.
+    case ordinary
+    /// Any bits in any field, infinite and NaN scales included.
+    case hostile
+}
+
+/// A weight matrix and prepared activations; products of any part of them.
+final class QuantCase {
+    let format: QuantFormat
+    let rows: Int
+    let columns: Int
+    let tokens: Int
+    let weightBytes: [UInt8]
+    let activations: [Float]
+    private let weights: GuardedBytes
+    private let prepared: AlignedBytes
+    private let scratch: AlignedBytes
+    private let stride: Int
+
+    init(_ format: QuantFormat, rows: Int, columns: Int, tokens: Int, fill: BlockFill, seed: UInt64 = 1) {
+        var random = SeededRandom(seed: seed &+ UInt64(format.type.rawValue) &* 1000 &+ UInt64(columns))
+        self.format = format
+        self.rows = rows
+        self.columns = columns
+        self.tokens = tokens
+        weightBytes = Self.weights(format, rows * columns / format.block, fill, &random)
+        activations = random.floats(tokens * columns, scale: 3)
+        weights = GuardedBytes(weightBytes)
+        stride = ck_act_row_bytes(format.activation, columns)
+        prepared = AlignedBytes(count: stride * tokens)
+        scratch = AlignedBytes(count: ck_matmul_scratch_bytes(format.kernel, columns))
+        for t in 0..<tokens {
+            activations.withUnsafeBufferPointer { x in
+                guard let base = x.baseAddress else { return }
+                ck_quantize_with(
+                    CK_ISA_SCALAR, format.activation, base + t * columns, columns, prepared.start + t * stride)
+            }
+        }
+    }
+
+    static func weights(
+        _ format: QuantFormat, _ blocks: Int, _ fill: BlockFill, _ random: inout SeededRandom
+    ) -> [UInt8] {
+        var bytes = (0..<blocks * format.blockBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
+        guard fill == .ordinary else { return bytes }
+        for block in 0..<blocks {
+            let start = block * format.blockBytes
+            for offset in format.highScaleBytes {
+                // Magnitudes about 2^-7…2^-4 for binary16 and bfloat16, any sign.
+                bytes[start + offset] = bytes[start + offset] & 0x83 | (format.isWideExponent ? 0x3c : 0x20)
+            }
+            if format.type == .mxfp4 { bytes[start] = UInt8.random(in: 118...126, using: &random) }
+        }
+        return bytes
+    }
+
+    /// Output [token][row] of a part of the rows and the listed tokens.
+    func product(
+        _ isa: InstructionSet, rows range: Range<Int>? = nil, tokens list: Range<Int>? = nil, gather: [Int32]? = nil
+    ) -> [Float] {
+        let range = range ?? 0..<rows
+        let list = list ?? 0..<tokens
+        let count = gather?.count ?? list.count
+        var y = [Float](repeating: 7, count: count * (range.count + 1))
+        y.withUnsafeMutableBufferPointer { out in
+            guard let base = out.baseAddress else { return }
+            ck_matmul_with(
+                isa.kernel, format.kernel, weights.start + range.lowerBound * format.rowBytes(columns: columns),
+                range.count, columns, prepared.start + list.lowerBound * stride, stride, gather, count, base,
+                range.count + 1, scratch.start)
+        }
+        for t in 0..<count { precondition(y[t * (range.count + 1) + range.count] == 7, "wrote past the rows") }
+        return (0..<count).flatMap { t in y[t * (range.count + 1)..<t * (range.count + 1) + range.count] }
+    }
+}
+
+extension QuantFormat {
+    /// The bytes with the exponents of the float fields.
+    var highScaleBytes: [Int] {
+        switch type {
+        case .f32: [3]
+        case .f16, .bf16, .q8_0, .q4_0, .q5_0, .iq4_NL, .iq4_XS: [1]
+        case .q4_1, .q5_1, .q4_K, .q5_K: [1, 3]
+        case .q2_K: [81, 83]
+        case .q3_K: [109]
+        case .q6_K: [209]
+        default: []
+        }
+    }
+
+    var isWideExponent: Bool { type == .f32 || type == .bf16 }
+
+    /// Row lengths around the sizes at which kernels change their path.
+    var testColumns: [Int] {
+        switch block {
+        case 256: [256, 512, 1280]
+        case 32: [32, 96, 128, 256, 288, 544]
+        default: [1, 7, 16, 33, 100, 272]
+        }
+    }
+}
+
+/// Equal bits, or NaN on both sides: which NaN an operation yields is not defined.
+func sameBits(_ a: [Float], _ b: [Float]) -> Bool {
+    a.count == b.count && zip(a, b).allSatisfy { $0.bitPattern == $1.bitPattern || $0.isNaN && $1.isNaN }
+}
