@@ -24,10 +24,11 @@ enum GGUFSplit {
     /// - Throws: `.splitName`, `.split`, and what a missing or broken part gives.
     static func allParts(startingWith part: GGUFParser.Part, path: String) throws(GGUFError) -> [GGUFParser.Part] {
         let count = try part.metadata.int(countKey, default: 1)
-        guard count > 1 else { return [part] }
-        guard count <= GGUFLimits.splitParts else {
+        guard 0...GGUFLimits.splitParts ~= count else {
             throw .split(path: path, key: countKey, found: count, expected: GGUFLimits.splitParts)
         }
+        // Tools that merge parts leave a count of zero behind.
+        guard count > 1 else { return [part] }
         let number = try part.metadata.int(numberKey)
         guard (0..<count).contains(number) else {
             throw .split(path: path, key: numberKey, found: number, expected: count - 1)

@@ -7,7 +7,7 @@ package struct GGUFTensor: @unchecked Sendable {
     package let dimensions: [Int]
     package let type: GGUFTensorType
     /// The tensor's data, not copied. It starts at a multiple of the file's alignment (at least 8) and is valid as
-    /// long as the file or this value exists.
+    /// long as the file or this value exists: keep one of them in a variable, or in an object that outlives the use.
     package let bytes: UnsafeRawBufferPointer
     /// Where the data starts, counted from the beginning of its file (part).
     package let fileOffset: Int
