@@ -1,0 +1,25 @@
+/// The operations a model's forward pass is made of, each parallel over all threads.
+///
+/// Every operation splits its work by the shapes of its operands only, and each output value is made by one fixed
+/// sequence of float steps. So its bits depend neither on the number of threads, nor on what else is in the batch,
+/// nor on the instruction set.
+///
+/// Operations allocate nothing: temporary memory comes from the ``Workspace`` that the caller hands in, or from
+/// the threads' own scratch memory.
+package final class Compute: Sendable {
+    let pool: ThreadPool
+
+    /// - Parameter threads: how many threads work, the caller included.
+    package init(threads: Int) {
+        pool = ThreadPool(threads: threads)
+    }
+
+    package var threads: Int { pool.threads }
+
+    /// How often the threads' scratch memory had to grow. It stops once every shape has run.
+    package var growths: Int { pool.growths }
+
+    /// Rows per chunk so that one chunk is worth handing to another thread: about 16 k values.
+    @inline(__always)
+    static func grain(_ valuesPerItem: Int) -> Int { max(1, 16_384 / max(valuesPerItem, 1)) }
+}

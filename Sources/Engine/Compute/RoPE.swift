@@ -1,0 +1,79 @@
+import CKernels
+
+/// How the values of a head form the pairs that are rotated.
+package enum RopePairing: Sendable {
+    /// (i, i + n/2): NEOX, half split.
+    case neox
+    /// (2i, 2i + 1): NORM, interleaved.
+    case norm
+}
+
+/// Rotary position embedding (Su et al. 2021) of the first 2 · `frequencies.count` values of a head.
+///
+/// Every scaling method reduces to a frequency per pair and one factor on cosine and sine.
+package final class RopeTable: Sendable {
+    package let pairing: RopePairing
+    /// Radians per position of each pair.
+    package let frequencies: [Double]
+    /// Multiplies cosine and sine.
+    package let amplitude: Double
+
+    package init(pairing: RopePairing, frequencies: [Double], amplitude: Double = 1) {
+        self.pairing = pairing
+        self.frequencies = frequencies
+        self.amplitude = amplitude
+    }
+}
+
+/// Cosines and sines of a batch's positions. Valid as long as the workspace it was made from.
+package struct RopeAngles {
+    let pairing: RopePairing
+    let pairs: Int
+    /// (rows, pairs) each.
+    let cosines: Matrix
+    let sines: Matrix
+}
+
+extension Compute {
+    /// The angles of every row of a batch, made once per forward pass and used by all layers that share a table.
+    package func angles(_ table: RopeTable, _ batch: Batch, _ workspace: Workspace) -> RopeAngles {
+        angles(table, positions: batch.positions, rows: batch.count, workspace)
+    }
+
+    package func angles(
+        _ table: RopeTable, positions: UnsafePointer<Int32>, rows: Int, _ workspace: Workspace
+    ) -> RopeAngles {
+        let pairs = table.frequencies.count
+        let angles = RopeAngles(
+            pairing: table.pairing, pairs: pairs, cosines: workspace.matrix(rows: rows, cols: pairs),
+            sines: workspace.matrix(rows: rows, cols: pairs))
+        let job = (table, angles, positions)
+        pool.run(rows, grain: Self.grain(64 * pairs), job) { job, rows, _ in
+            let (table, angles, positions) = job
+            table.frequencies.withUnsafeBufferPointer { frequencies in
+                guard let base = frequencies.baseAddress else { return }
+                for row in rows {
+                    ck_rope_angles(
+                        Double(positions[row]), base, angles.pairs, table.amplitude, angles.cosines.row(row),
+                        angles.sines.row(row))
+                }
+            }
+        }
+        return angles
+    }
+
+    /// Rotates the first values of every head in place; the rest of a head passes through.
+    package func rope(_ x: Heads, _ angles: RopeAngles) {
+        precondition(2 * angles.pairs <= x.dim && x.rows <= angles.cosines.rows)
+        pool.run(x.rows, grain: Self.grain(2 * x.count * x.dim), (x, angles)) { job, rows, _ in
+            let (x, angles) = job
+            let interleaved: Int32 = angles.pairing == .norm ? 1 : 0
+            for row in rows {
+                for head in 0..<x.count {
+                    ck_rope(
+                        x.at(row, head), angles.pairs, interleaved, angles.cosines.row(row), angles.sines.row(row))
+                }
+            }
+        }
+    }
+}

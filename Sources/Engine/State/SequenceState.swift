@@ -1,0 +1,138 @@
+import CKernels
+
+/// Everything a model remembers of one sequence: the key/value cache of its attention layers and the recurrent
+/// state of the others.
+///
+/// Memory is taken lazily: a large `capacity` costs address space only, until tokens fill it.
+/// Not Sendable: it belongs to whoever runs the sequence.
+package final class SequenceState {
+    package let layout: StateLayout
+    /// Tokens that fit.
+    package let capacity: Int
+    /// Tokens seen so far; the next token's position.
+    package private(set) var count = 0
+
+    private let cacheMemory: MappedMemory
+    private let recurrentMemory: MappedMemory
+    /// One entry per layer; meaningful for attention layers only.
+    let caches: UnsafeMutablePointer<ck_kv>
+    /// One entry per layer; meaningful for recurrent layers only.
+    let recurrent: UnsafeMutablePointer<RecurrentPointers>
+
+    /// Where one layer's recurrent state lies.
+    struct RecurrentPointers {
+        /// (taps − 1) × channels, oldest input first, rows of `convStride` floats.
+        var conv: UnsafeMutablePointer<Float>
+        var convStride: Int
+        /// heads × value blocks × keyDim × 16: value index in the lanes.
+        var state: UnsafeMutablePointer<Float>
+        var headStride: Int
+    }
+
+    /// - Throws: ``StateError/outOfMemory(bytes:)`` when the system has no such address space.
+    package init(_ layout: StateLayout, capacity: Int) throws(StateError) {
+        precondition(capacity >= 0)
+        let positions = StateLayout.paddedCapacity(capacity)
+        // 2^46 bytes is beyond any machine; the estimate in floating point cannot overflow.
+        let estimate = Double(positions) * Double(layout.bytesPerToken) + Double(layout.recurrentBytes)
+        guard estimate < 0x1p46 else {
+            throw .outOfMemory(bytes: estimate < 0x1p62 ? Int(estimate) : Int.max)
+        }
+        let cacheBytes = positions * layout.bytesPerToken + 64 * layout.layers.count * 2
+        guard let cacheMemory = MappedMemory(trying: cacheBytes, hugePages: false),
+            let recurrentMemory = MappedMemory(trying: layout.recurrentBytes, hugePages: true)
+        else { throw .outOfMemory(bytes: cacheBytes + layout.recurrentBytes) }
+        self.layout = layout
+        self.capacity = capacity
+        self.cacheMemory = cacheMemory
+        self.recurrentMemory = recurrentMemory
+        caches = .allocate(capacity: max(layout.layers.count, 1))
+        recurrent = .allocate(capacity: max(layout.layers.count, 1))
+
+        var cacheNext = cacheMemory.pointer
+        var floatNext = recurrentMemory.pointer.bindMemory(to: Float.self, capacity: layout.recurrentBytes / 4)
+        for (index, layer) in layout.layers.enumerated() {
+            var cache = ck_kv()
+            var pointers = RecurrentPointers(conv: floatNext, convStride: 0, state: floatNext, headStride: 0)
+            switch layer {
+            case .none:
+                break
+            case .attention(let heads, let keyDim, let valueDim):
+                let valuePadded = StateLayout.padded(valueDim)
+                cache.key_type = layout.keyType.kernel
+                cache.value_type = layout.valueType.kernel
+                cache.key_dim = keyDim
+                cache.value_dim = valuePadded
+                cache.key_tile_bytes = layout.keyType.bytes(keyDim) * 16
+                cache.key_head_bytes = cache.key_tile_bytes * (positions / 16)
+                cache.value_row_bytes = layout.valueType.bytes(valuePadded)
+                cache.value_head_bytes = cache.value_row_bytes * positions
+                cache.keys = cacheNext
+                cacheNext += (heads * cache.key_head_bytes + 63) & ~63
+                cache.values = cacheNext
+                cacheNext += (heads * cache.value_head_bytes + 63) & ~63
+            case .recurrent(let channels, let taps, let heads, let keyDim, let valueDim):
+                pointers.convStride = StateLayout.padded(channels)
+                pointers.headStride = StateLayout.headFloats(keyDim, valueDim)
+                pointers.state = floatNext + StateLayout.convFloats(channels, taps)
+                floatNext = pointers.state + heads * pointers.headStride
+            }
+            (caches + index).initialize(to: cache)
+            (recurrent + index).initialize(to: pointers)
+        }
+    }
+
+    deinit {
+        caches.deallocate()
+        recurrent.deallocate()
+    }
+
+    /// Positions left.
+    package var remaining: Int { capacity - count }
+
+    /// Makes `tokens` further positions part of the sequence, after a forward pass has written them.
+    package func advance(by tokens: Int) {
+        precondition(tokens >= 0 && tokens <= remaining)
+        count += tokens
+    }
+
+    /// Keeps the first `newCount` tokens.
+    ///
+    /// A recurrent state has no memory of its past: with such layers only the whole sequence or nothing can be
+    /// kept, and false is returned (and nothing changed) for everything in between.
+    package func truncate(to newCount: Int) -> Bool {
+        precondition(newCount >= 0 && newCount <= count)
+        if newCount == count { return true }
+        if newCount == 0 {
+            reset()
+            return true
+        }
+        if layout.isRecurrent { return false }
+        count = newCount
+        return true
+    }
+
+    /// Forgets everything.
+    package func reset() {
+        if count > 0 { recurrentMemory.zero() }
+        count = 0
+    }
+
+    /// The recurrent state as it is after `count` tokens; the key/value cache is not copied.
+    package func snapshot() -> RecurrentSnapshot {
+        RecurrentSnapshot(count: count, bytes: recurrentMemory.copy())
+    }
+
+    /// Returns to a snapshot of this same sequence: the tokens before it must still be the ones cached.
+    package func restore(_ snapshot: RecurrentSnapshot) {
+        precondition(snapshot.count <= count && snapshot.bytes.count == recurrentMemory.count)
+        recurrentMemory.fill(from: snapshot.bytes)
+        count = snapshot.count
+    }
+}
+
+/// A copy of a sequence's recurrent state. See ``SequenceState/snapshot()``.
+package struct RecurrentSnapshot: Sendable {
+    package let count: Int
+    let bytes: MappedMemory
+}

@@ -1,0 +1,50 @@
+package import CKernels
+
+/// The ways in which some weights want their activations prepared.
+package struct ActivationKinds: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    package init(_ kind: ck_act) { self.init(rawValue: 1 << UInt8(kind.rawValue)) }
+    package init(_ weights: Weight...) {
+        self = weights.reduce(into: []) { $0.formUnion(ActivationKinds($1.format.activation)) }
+    }
+}
+
+/// Rows of activations, quantized once for every kind of weight that will be multiplied with them.
+/// Valid as long as the workspace (and, for float weights, the matrix) it was made from.
+package struct Activations: @unchecked Sendable {
+    package let rows: Int
+    package let cols: Int
+    /// Per `ck_act`: the first prepared row and the bytes from one to the next; nil if not prepared.
+    private var floats: Prepared?
+    private var groupsOf32: Prepared?
+    private var groupsOf256: Prepared?
+
+    struct Prepared {
+        let pointer: UnsafeMutableRawPointer
+        let stride: Int
+    }
+
+    init(rows: Int, cols: Int) {
+        self.rows = rows
+        self.cols = cols
+    }
+
+    subscript(kind: ck_act) -> Prepared? {
+        get {
+            switch kind {
+            case CK_ACT_F32: floats
+            case CK_ACT_Q8_32: groupsOf32
+            default: groupsOf256
+            }
+        }
+        set {
+            switch kind {
+            case CK_ACT_F32: floats = newValue
+            case CK_ACT_Q8_32: groupsOf32 = newValue
+            default: groupsOf256 = newValue
+            }
+        }
+    }
+}
