@@ -19,10 +19,11 @@ let package = Package(
         .target(name: "ChatTemplates"),
         .target(name: "Engine", dependencies: ["CKernels", "GGUF"]),
         .target(name: "InferKit", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
+        .target(name: "ModelTools", dependencies: ["GGUF"]),
         .executableTarget(
             name: "InferCLI",
             dependencies: [
-                "InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF",
+                "InferKit", "Engine", "ModelTools", "Tokenization", "ChatTemplates", "GGUF",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -31,6 +32,7 @@ let package = Package(
         .testTarget(name: "GGUFTests", dependencies: ["GGUF", "TestSupport"]),
         .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "GGUF", "TestSupport"]),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "GGUF", "TestSupport"]),
+        .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
         .testTarget(name: "InferKitTests", dependencies: ["InferKit", "TestSupport"]),
         .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "TestSupport"]),
     ],

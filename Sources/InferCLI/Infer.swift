@@ -16,6 +16,7 @@ struct Infer: AsyncParsableCommand {
             """,
         subcommands: [
             Run.self,
+            Synth.self,
             Debug.self,
         ],
         defaultSubcommand: Run.self)

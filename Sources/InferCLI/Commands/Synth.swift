@@ -1,0 +1,106 @@
+import ArgumentParser
+import Foundation
+import GGUF
+import ModelTools
+
+/// `infer synth`: a random-weight model of true shape, for measuring speed without a download.
+struct Synth: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write a random-weight model of true shape, for measuring speed.",
+        discussion: """
+            The file has the shapes, names, metadata and mixture of number formats of a published model, and \
+            random weights: it computes what the model would compute and says nothing sensible. \
+            Other engines load it too.
+
+              infer synth --list
+              infer synth --preset qwen3.5-9b --quant Q4_K_M -o qwen.gguf
+            """)
+
+    @Option(help: "Which model: a name from --list, or the path of a preset file.")
+    var preset: String?
+
+    @Option(help: "Number format or mixture, such as Q4_K_M, Q8_0, F16.")
+    var quant = "Q4_K_M"
+
+    @Option(name: [.short, .long], help: "The file to write.", completion: .file(extensions: ["gguf"]))
+    var output: String?
+
+    @Option(help: "Same seed, same file.")
+    var seed: UInt64 = 1
+
+    @Option(help: "The folder of preset files. Default: models/presets here or above the program.")
+    var presets: String?
+
+    @Flag(help: "List presets and quantizations.")
+    var list = false
+
+    @Flag(help: "Show the tensors and the size without writing.")
+    var dryRun = false
+
+    func validate() throws {
+        guard !list else { return }
+        guard preset != nil else { throw ValidationError("name a model with --preset; see infer synth --list") }
+        guard dryRun || output != nil else { throw ValidationError("name the file to write with --output") }
+        guard QuantMixture(name: quant) != nil else {
+            throw ValidationError("unknown --quant \(quant); there are: \(Self.quantNames)")
+        }
+    }
+
+    private static var quantNames: String { QuantMixture.all.map { $0.name }.joined(separator: ", ") }
+
+    func run() throws {
+        let folder = presetFolder()
+        if list { return try printList(folder) }
+        guard let preset, let mixture = QuantMixture(name: quant) else { return }
+        let synthesizer = Synthesizer(preset: try Preset.load(preset, folder: folder), mixture: mixture)
+        let plan = synthesizer.plan()
+        let gigabytes = Double(plan.reduce(0) { $0 + $1.byteCount }) / 1e9
+        if dryRun {
+            for tensor in plan {
+                let shape = tensor.dimensions.map(String.init).joined(separator: "×")
+                print("\(tensor.name)\t\(tensor.type)\t\(shape)\t\(tensor.byteCount)")
+            }
+            print(String(format: "%.2f GB in %d tensors", gigabytes, plan.count))
+        } else if let output {
+            try write(synthesizer, to: output)
+            print(String(format: "%@: %.2f GB in %d tensors", output, gigabytes, plan.count))
+        }
+    }
+
+    private func write(_ synthesizer: Synthesizer, to output: String) throws {
+        let showsProgress = isatty(STDERR_FILENO) == 1
+        var shown = -1
+        try synthesizer.write(to: output, seed: seed) { done, total in
+            let percent = done * 100 / max(1, total)
+            guard showsProgress, percent != shown else { return }
+            shown = percent
+            FileHandle.standardError.write(Data("\rwriting \(percent) %".utf8))
+        }
+        if showsProgress { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+    }
+
+    private func printList(_ folder: URL) throws {
+        for name in Preset.names(in: folder) {
+            let description = try Preset.load(name, folder: folder).description
+            print("\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(description)")
+        }
+        print("quantizations: \(Self.quantNames)")
+    }
+
+    /// The program usually lies in `.build/…` of the repository, so the folder is looked for upwards from both places.
+    private func presetFolder() -> URL {
+        if let presets { return URL(fileURLWithPath: presets) }
+        let here = URL(fileURLWithPath: FileManager.default.currentDirectoryPath)
+        let program = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+            .deletingLastPathComponent()
+        for start in [here, program] {
+            var folder = start
+            for _ in 0..<6 {
+                let candidate = folder.appendingPathComponent("models/presets")
+                if FileManager.default.fileExists(atPath: candidate.path) { return candidate }
+                folder.deleteLastPathComponent()
+            }
+        }
+        return here.appendingPathComponent("models/presets")
+    }
+}
