@@ -4,5 +4,7 @@ import ArgumentParser
 struct Debug: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Machine-readable doors for tests and for comparing engines.",
-        subcommands: [])
+        subcommands: [
+            LogitsDoor.self
+        ])
 }

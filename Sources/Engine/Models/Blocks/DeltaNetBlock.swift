@@ -1,0 +1,92 @@
+/// The Gated DeltaNet mixer (Yang, Kautz & Hatamizadeh 2024): a linear-time layer whose memory is one matrix per
+/// head, corrected towards each new value by the delta rule and decayed by a gate.
+package struct DeltaNetBlock: Sendable {
+    let keyHeads: Int
+    let valueHeads: Int
+    /// Values per key head and per value head.
+    let headDim: Int
+    let epsilon: Float
+    /// Which key head serves a value head; files of one family agree on it.
+    let order: KeyHeadOrder
+
+    let attnQkv: Weight  // (embedding → channels): q | k | v
+    let attnGate: Weight  // (embedding → valueHeads · headDim): z
+    let ssmAlpha: Weight  // (embedding → valueHeads)
+    let ssmBeta: Weight  // (embedding → valueHeads)
+    let ssmConv1d: ConvWeight  // taps × channels
+    let ssmA: FloatVector  // (valueHeads), already −exp(A_log)
+    let ssmDt: FloatVector  // (valueHeads)
+    let ssmNorm: FloatVector  // (headDim)
+    let ssmOut: Weight  // (valueHeads · headDim → embedding)
+
+    package init(
+        _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape, order: KeyHeadOrder
+    ) throws(EngineError) {
+        keyHeads = try hyper.int("ssm.group_count", in: 1...1024)
+        valueHeads = try hyper.int("ssm.time_step_rank", in: 1...1024)
+        headDim = try hyper.int("ssm.state_size", in: 1...1024)
+        let taps = try hyper.int("ssm.conv_kernel", in: 1...16)
+        let inner = try hyper.int("ssm.inner_size", in: 1...(1 << 20))
+        guard valueHeads.isMultiple(of: keyHeads) else {
+            throw hyper.conflict(
+                "ssm.time_step_rank", found: valueHeads, expected: "a multiple of ssm.group_count \(keyHeads)")
+        }
+        guard inner == valueHeads * headDim else {
+            throw hyper.conflict(
+                "ssm.inner_size", found: inner,
+                expected: "ssm.time_step_rank · ssm.state_size = \(valueHeads * headDim)")
+        }
+        epsilon = shape.epsilon
+        self.order = order
+
+        let width = shape.embeddingLength
+        let channels = 2 * keyHeads * headDim + inner
+        attnQkv = try tensors.matrix("attn_qkv", in: width, out: channels)
+        attnGate = try tensors.matrix("attn_gate", in: width, out: inner)
+        ssmAlpha = try tensors.matrix("ssm_alpha", in: width, out: valueHeads)
+        ssmBeta = try tensors.matrix("ssm_beta", in: width, out: valueHeads)
+        ssmConv1d = ConvWeight(
+            try tensors.table("ssm_conv1d", cols: taps, rows: channels), channels: channels, taps: taps)
+        ssmA = try tensors.vector(exactly: "ssm_a", valueHeads)
+        ssmDt = try tensors.vector(exactly: "ssm_dt.bias", valueHeads)
+        ssmNorm = try tensors.vector("ssm_norm", headDim)
+        ssmOut = try tensors.matrix("ssm_out", in: inner, out: width)
+    }
+
+    /// What the layer remembers.
+    package var state: LayerState {
+        .recurrent(
+            convChannels: ssmConv1d.channels, convTaps: ssmConv1d.taps, heads: valueHeads, keyDim: headDim,
+            valueDim: headDim)
+    }
+
+    /// x, out (tokens, embedding).
+    package func forward(_ x: Matrix, layer: Int, _ pass: Pass, into out: Matrix) {
+        let cpu = pass.cpu
+        pass.work.scoped {
+            let u = pass.matrix(attnQkv.rows)
+            let z = pass.matrix(attnGate.rows).heads(valueHeads, dim: headDim)
+            let (alpha, beta) = (pass.matrix(valueHeads), pass.matrix(valueHeads))
+            let gate = Matrix(z.pointer, rows: z.rows, cols: attnGate.rows, stride: z.rowStride)
+            cpu.matmul(
+                pass.prepare(x, for: attnQkv, attnGate, ssmAlpha, ssmBeta), Product(attnQkv, into: u),
+                Product(attnGate, into: gate), Product(ssmAlpha, into: alpha), Product(ssmBeta, into: beta))
+
+            let qkv = pass.matrix(u.cols)
+            cpu.causalConv(u, ssmConv1d, layer: layer, pass.batch, into: qkv)
+            let q = qkv.heads(keyHeads, dim: headDim)
+            let k = qkv.heads(keyHeads, dim: headDim, offset: keyHeads * headDim)
+            let v = qkv.heads(valueHeads, dim: headDim, offset: 2 * keyHeads * headDim)
+            cpu.l2Norm(q, scale: 1 / Float(headDim).squareRoot())
+            cpu.l2Norm(k)
+
+            cpu.deltaGates(alpha: alpha, beta: beta, a: ssmA, dtBias: ssmDt)
+            let remembered = pass.matrix(attnGate.rows)
+            let y = remembered.heads(valueHeads, dim: headDim)
+            cpu.gatedDeltaNet(
+                q: q, k: k, v: v, decay: alpha, beta: beta, keyHeads: order, layer: layer, pass.batch, into: y)
+            cpu.gatedRMSNorm(y, ssmNorm, gate: z, eps: epsilon, into: y)
+            cpu.matmul(ssmOut, pass.prepare(remembered, for: ssmOut), into: out)
+        }
+    }
+}

@@ -1,0 +1,24 @@
+/// What every block of a forward pass works with: the tokens, the operations, the scratch memory.
+package struct Pass {
+    package let batch: Batch
+    package let cpu: Compute
+    package let work: Workspace
+
+    package init(_ batch: Batch, on cpu: Compute, _ work: Workspace) {
+        self.batch = batch
+        self.cpu = cpu
+        self.work = work
+    }
+
+    /// Scratch rows, one per token of the batch.
+    package func matrix(_ cols: Int) -> Matrix {
+        work.matrix(rows: batch.count, cols: cols)
+    }
+
+    /// Rows prepared for products with these weights.
+    package func prepare(_ x: Matrix, for first: Weight, _ others: Weight?...) -> Activations {
+        var kinds = ActivationKinds(first.format.activation)
+        for case let other? in others { kinds.formUnion(ActivationKinds(other.format.activation)) }
+        return cpu.prepare(x, for: kinds, work)
+    }
+}

@@ -1,0 +1,88 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// The rotation of one attention head, reduced to what a kernel needs: an angle per position for each pair of
+/// values, and a factor on cosine and sine. Every scaling scheme ends here.
+package struct RopeFrequencies: Sendable, Equatable {
+    /// Radians per position, one per pair: half as many as rotated values.
+    package var perPair: [Double]
+    /// Multiplies cosine and sine.
+    package var amplitude: Double
+
+    /// Reads `rope.dimension_count`, `rope.freq_base` and `rope.scaling.*`.
+    /// - Parameters:
+    ///   - headDim: values per head; at most this many are rotated, all of them unless the file says less.
+    ///   - defaultBase: the base of a file that names none.
+    package init(_ hyper: Hyperparameters, headDim: Int, defaultBase: Double = 10_000) throws(EngineError) {
+        let dims = try hyper.int("rope.dimension_count", in: 1...8192, default: headDim)
+        guard dims <= headDim, dims.isMultiple(of: 2) else {
+            throw hyper.conflict(
+                "rope.dimension_count", found: dims, expected: "an even number up to the head's \(headDim)")
+        }
+        let base = try hyper.float("rope.freq_base", in: 1.000_001...1e15, default: defaultBase)
+        perPair = (0..<dims / 2).map { pow(base, -2 * Double($0) / Double(dims)) }
+        amplitude = 1
+
+        switch try hyper.optionalString("rope.scaling.type") {
+        case "none":
+            break
+        case nil, "linear":
+            // Old files name the factor `rope.scale_linear` and no type; 0 stands for none.
+            let old = try hyper.float("rope.scale_linear", in: 0...1e6, default: 1)
+            let factor = try hyper.float("rope.scaling.factor", in: 0...1e6, default: old)
+            if factor > 0 { perPair = perPair.map { $0 / max(factor, Double(Self.smallestDivisor)) } }
+        case "yarn":
+            try applyYarn(hyper, base: base, dims: dims)
+        case let type?:
+            throw hyper.conflict("rope.scaling.type", found: "'\(type)'", expected: "none, linear or yarn")
+        }
+    }
+
+    /// What the kernels take.
+    package func table(_ pairing: RopePairing) -> RopeTable {
+        RopeTable(pairing: pairing, frequencies: perPair, amplitude: amplitude)
+    }
+
+    /// Divides each frequency, as `rope_freqs.weight` (Llama 3 scaling) asks.
+    package mutating func divide(by divisors: FloatVector) throws(EngineError) {
+        for index in perPair.indices {
+            let divisor = divisors.pointer[index]
+            guard divisor >= Self.smallestDivisor else {
+                throw .hyperparameter(
+                    key: "rope_freqs.weight[\(index)]", found: "\(divisor)",
+                    expected: "a number from \(Self.smallestDivisor)")
+            }
+            perPair[index] /= Double(divisor)
+        }
+    }
+
+    /// Keeps angles within what the kernels take, at the longest context there can be.
+    private static let smallestDivisor: Float = 0.125
+
+    /// YaRN (Peng et al. 2023, "NTK-by-parts"): pairs that turn often within the original context keep their
+    /// frequency, slow ones are interpolated, with a linear ramp between; the bounds are rounded outwards.
+    /// Attention is sharpened by 0.1 ln(factor) + 1.
+    private mutating func applyYarn(_ hyper: Hyperparameters, base: Double, dims: Int) throws(EngineError) {
+        let factor = try hyper.float("rope.scaling.factor", in: 1...1e6)
+        let original = Double(try hyper.int("rope.scaling.original_context_length", in: 1...(1 << 26)))
+        let fast = try hyper.float("rope.scaling.yarn_beta_fast", in: 1e-6...1e6, default: 32)
+        let slow = try hyper.float("rope.scaling.yarn_beta_slow", in: 1e-6...1e6, default: 1)
+        // Written by converters as a further factor on the default.
+        let attention = try hyper.float("rope.scaling.attn_factor", in: 1e-6...1e6, default: 1)
+
+        // The pair index, not yet whole, that turns `turns` times within the original context.
+        func pair(turning turns: Double) -> Double {
+            Double(dims) * log(original / (2 * .pi * turns)) / (2 * log(base))
+        }
+        let low = min(max(pair(turning: fast).rounded(.down), 0), Double(dims - 1))
+        let high = min(max(pair(turning: slow).rounded(.up), 0), Double(dims - 1))
+        for index in perPair.indices {
+            let ramp = min(max((Double(index) - low) / max(high - low, 0.001), 0), 1)
+            perPair[index] *= (1 - ramp) + ramp / factor
+        }
+        amplitude = (0.1 * log(factor) + 1) * attention
+    }
+}

@@ -1,0 +1,165 @@
+package import GGUF
+
+/// Typed, bounded reads of the `{architecture}.*` metadata of one file.
+///
+/// Every number is checked before anything is allocated or multiplied: zero, a negative number stored as
+/// unsigned, and absurd sizes all fail the range test. The bounds are far above any published model and low
+/// enough that products of two or three of them cannot overflow.
+///
+/// Reads are remembered, so that ``finish()`` can refuse a file whose metadata asks for something that its
+/// family does not do.
+package final class Hyperparameters {
+    package let architecture: String
+    package let metadata: GGUFMetadata
+    private var readKeys: Set<String> = []
+
+    package init(_ metadata: GGUFMetadata) throws(EngineError) {
+        guard let name = metadata["general.architecture"]?.stringValue else {
+            throw .hyperparameter(
+                key: "general.architecture", found: describe(metadata["general.architecture"]), expected: "a string")
+        }
+        self.architecture = name
+        self.metadata = metadata
+    }
+
+    // MARK: Integers
+
+    /// One integer within `range`; `fallback` when the key is absent. An array counts if all its values agree.
+    package func int(
+        _ key: String, in range: ClosedRange<Int>, default fallback: Int? = nil
+    ) throws(EngineError) -> Int {
+        guard let found = value(key) else {
+            if let fallback { return fallback }
+            throw missing(key, expected(range))
+        }
+        let values = found.array?.ints() ?? found.int.map { [$0] } ?? []
+        guard let first = values.first, values.allSatisfy({ $0 == first }), range.contains(first) else {
+            throw wrong(key, found, expected(range))
+        }
+        return first
+    }
+
+    package func optionalInt(_ key: String, in range: ClosedRange<Int>) throws(EngineError) -> Int? {
+        value(key) == nil ? nil : try int(key, in: range)
+    }
+
+    /// One integer per layer, from a scalar or from an array of at least `count` values.
+    package func ints(
+        _ key: String, count: Int, in range: ClosedRange<Int>, default fallback: Int? = nil
+    ) throws(EngineError) -> [Int] {
+        guard let list = value(key)?.array else {
+            return [Int](repeating: try int(key, in: range, default: fallback), count: count)
+        }
+        guard let values = list.ints(), values.count >= count, values.allSatisfy(range.contains) else {
+            throw wrong(key, .array(list), "\(count) integers from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return [Int](values.prefix(count))
+    }
+
+    // MARK: Other kinds
+
+    /// One finite number within `range`.
+    package func float(
+        _ key: String, in range: ClosedRange<Double>, default fallback: Double? = nil
+    ) throws(EngineError) -> Double {
+        let wanted = "a number from \(range.lowerBound) to \(range.upperBound)"
+        guard let found = value(key) else {
+            if let fallback { return fallback }
+            throw missing(key, wanted)
+        }
+        guard let number = found.double ?? found.int.map(Double.init), range.contains(number) else {
+            throw wrong(key, found, wanted)
+        }
+        return number
+    }
+
+    package func bool(_ key: String, default fallback: Bool) throws(EngineError) -> Bool {
+        guard let found = value(key) else { return fallback }
+        guard let flag = found.boolValue else { throw wrong(key, found, "true or false") }
+        return flag
+    }
+
+    /// One flag per layer, or nil when the key is absent.
+    package func optionalBools(_ key: String, count: Int) throws(EngineError) -> [Bool]? {
+        guard let found = value(key) else { return nil }
+        let wanted = "\(count) flags"
+        guard let list = found.array, list.count >= count else { throw wrong(key, found, wanted) }
+        var flags: [Bool] = []
+        for index in 0..<count {
+            let element = list[index]
+            guard let flag = element.boolValue ?? element.int.map({ $0 != 0 }) else { throw wrong(key, found, wanted) }
+            flags.append(flag)
+        }
+        return flags
+    }
+
+    package func optionalString(_ key: String) throws(EngineError) -> String? {
+        guard let found = value(key) else { return nil }
+        guard let text = found.stringValue else { throw wrong(key, found, "a string") }
+        return text
+    }
+
+    // MARK: Consistency
+
+    /// An error about `key` for a value that is in bounds but does not fit the rest of the file.
+    package func conflict(_ key: String, found: some CustomStringConvertible, expected: String) -> EngineError {
+        .hyperparameter(key: "\(architecture).\(key)", found: found.description, expected: expected)
+    }
+
+    /// Refuses metadata that would change the result but that the family has not read.
+    package func finish() throws(EngineError) {
+        for (key, neutral) in Self.resultChanging where !readKeys.contains(key) {
+            guard let found = metadata["\(architecture).\(key)"] else { continue }
+            let number = found.double ?? found.int.map(Double.init) ?? found.boolValue.map { $0 ? 1 : 0 }
+            if let number, neutral.contains(number) { continue }
+            throw wrong(key, found, "no such setting for architecture '\(architecture)'")
+        }
+    }
+
+    /// Keys of the format that alter the arithmetic, with the values that leave it as it is.
+    private static let resultChanging: [(key: String, neutral: [Double])] = [
+        ("attention.sliding_window", [0]), ("attention.clamp_kqv", [0]), ("attention.max_alibi_bias", [0]),
+        ("attention.scale", [0]), ("attention.causal", [1]), ("attention.temperature_scale", [0]),
+        ("attention.q_lora_rank", [0]), ("attention.kv_lora_rank", [0]), ("attention.indexer.top_k", [0]),
+        ("attn_logit_softcapping", [0]), ("final_logit_softcapping", [0]), ("router_logit_softcapping", [0]),
+        ("embedding_scale", [0, 1]), ("residual_scale", [0, 1]), ("logit_scale", [0, 1]),
+        ("use_parallel_residual", [0]), ("interleave_moe_layer_step", [0, 1]), ("leading_dense_block_count", [0]),
+        ("expert_count", [0]), ("expert_group_count", [0, 1]), ("moe_latent_size", [0]),
+        ("nextn_predict_layers", [0]), ("hyper_connection.count", [0, 1]), ("n_deepstack_layers", [0]),
+        ("rope.scaling.yarn_ext_factor", [0, 1]), ("rope.scaling.yarn_attn_factor", [0, 1]),
+        ("rope.scaling.attn_factor", [0, 1]),
+    ]
+
+    // MARK: Helpers
+
+    private func value(_ key: String) -> GGUFValue? {
+        readKeys.insert(key)
+        return metadata["\(architecture).\(key)"]
+    }
+
+    private func expected(_ range: ClosedRange<Int>) -> String {
+        "an integer from \(range.lowerBound) to \(range.upperBound)"
+    }
+
+    private func missing(_ key: String, _ expected: String) -> EngineError {
+        conflict(key, found: "nothing", expected: expected)
+    }
+
+    private func wrong(_ key: String, _ value: GGUFValue, _ expected: String) -> EngineError {
+        conflict(key, found: describe(value), expected: expected)
+    }
+}
+
+/// A metadata value in a few words; long arrays and strings are cut.
+private func describe(_ value: GGUFValue?) -> String {
+    guard let value else { return "nothing" }
+    if let number = value.int { return String(number) }
+    if let number = value.double { return String(number) }
+    if let flag = value.boolValue { return String(flag) }
+    if let text = value.stringValue { return "'\(text.prefix(80))'" }
+    if let list = value.array {
+        if list.count <= 16, let ints = list.ints() { return "\(ints)" }
+        return "an array of \(list.count)"
+    }
+    return "an unreadable value"
+}

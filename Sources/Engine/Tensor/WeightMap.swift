@@ -1,0 +1,199 @@
+import CKernels
+package import GGUF
+
+/// The strict binder: hands out tensors by name and checks shape and type as it does.
+///
+/// A missing or misshaped tensor stops the load with its name, the expected and the found shape. Every tensor
+/// taken is remembered, so that ``finish()`` can refuse a file with tensors that nobody asked for.
+///
+/// Shapes are given as (in, out): a product reads `in` values of a token and writes `out`; GGUF lists them as
+/// `[in, out]`, expert stacks as `[in, out, experts]`. Trailing dimensions of 1 do not count.
+package final class WeightMap {
+    /// One bound tensor, for counting parameters.
+    package struct Entry: Sendable {
+        package let name: String
+        package let elements: Int
+        package let bytes: Int
+        /// Results of a product with it; 0 for a vector.
+        package let rows: Int
+        /// 1 unless the tensor is a stack of which only some members are used for a token.
+        package let experts: Int
+        package let format: String
+    }
+
+    package let file: GGUFFile
+    package private(set) var entries: [Entry] = []
+    /// Float vectors live in memory of our own: they are small, may be stored in another type, and their place
+    /// in the file need not be aligned.
+    package private(set) var vectors: [FloatBuffer] = []
+    private var bound: Set<String> = []
+
+    package init(_ file: GGUFFile) {
+        self.file = file
+    }
+
+    package func contains(_ name: String) -> Bool {
+        file.tensor(name) != nil
+    }
+
+    /// The rows of a matrix whose height only the file knows.
+    package func rowCount(_ name: String, cols: Int) throws(EngineError) -> Int {
+        guard let tensor = file.tensor(name) else { throw .missingTensor(name: name, expected: [cols]) }
+        guard tensor.dimensions.count == 2, tensor.dimensions[0] == cols else {
+            throw .tensorShape(name: name, expected: [cols], found: tensor.dimensions)
+        }
+        return tensor.dimensions[1]
+    }
+
+    // MARK: Matrices
+
+    package func matrix(_ name: String, in cols: Int, out rows: Int) throws(EngineError) -> Weight {
+        try weight(name, [cols, rows], experts: 1)
+    }
+
+    package func experts(_ name: String, in cols: Int, out rows: Int, count: Int) throws(EngineError) -> Weight {
+        try weight(name, [cols, rows, count], experts: count)
+    }
+
+    private func weight(_ name: String, _ shape: [Int], experts: Int) throws(EngineError) -> Weight {
+        let tensor = try take(name, shape, experts: experts)
+        guard let format = QuantFormat.find(tensor.type), shape[0].isMultiple(of: format.block),
+            let bytes = tensor.bytes.baseAddress
+        else {
+            throw .unsupportedTensorType(tensor: name, type: tensor.type.description)
+        }
+        return Weight(
+            name: name, format: format, bytes: bytes, rows: shape[1], cols: shape[0], experts: experts)
+    }
+
+    // MARK: Vectors
+
+    package func vector(_ name: String, _ count: Int) throws(EngineError) -> FloatVector {
+        try floats(name, [count])
+    }
+
+    package func optionalVector(_ name: String, _ count: Int) throws(EngineError) -> FloatVector? {
+        contains(name) ? try vector(name, count) : nil
+    }
+
+    /// A small table of floats, `rows` of `cols` contiguous values (convolution taps, for example).
+    package func table(_ name: String, cols: Int, rows: Int) throws(EngineError) -> FloatVector {
+        try floats(name, [cols, rows])
+    }
+
+    private func floats(_ name: String, _ shape: [Int]) throws(EngineError) -> FloatVector {
+        let tensor = try take(name, shape, experts: 1)
+        guard let format = QuantFormat.find(tensor.type), shape[0].isMultiple(of: format.block),
+            let source = tensor.bytes.baseAddress
+        else {
+            throw .unsupportedTensorType(tensor: name, type: tensor.type.description)
+        }
+        let rows = shape.dropFirst().reduce(1, *)
+        let rowBytes = shape[0] / format.block * format.blockBytes
+        let vector = FloatBuffer(count: shape[0] * rows)
+        for row in 0..<rows {
+            ck_dequantize(format.kernel, source + row * rowBytes, shape[0], vector.pointer + row * shape[0])
+        }
+        vectors.append(vector)
+        return vector.vector
+    }
+
+    // MARK: Checks
+
+    private func take(_ name: String, _ shape: [Int], experts: Int) throws(EngineError) -> GGUFTensor {
+        guard let tensor = file.tensor(name) else { throw .missingTensor(name: name, expected: shape) }
+        guard trimmed(tensor.dimensions) == trimmed(shape) else {
+            throw .tensorShape(name: name, expected: shape, found: tensor.dimensions)
+        }
+        // A tied or fused tensor is taken more than once and counted once.
+        if bound.insert(name).inserted {
+            let elements = tensor.dimensions.reduce(1, *)
+            entries.append(
+                Entry(
+                    name: name, elements: elements, bytes: tensor.byteCount,
+                    rows: shape.count > 1 ? shape[1] : 0, experts: experts,
+                    format: tensor.type.description))
+        }
+        return tensor
+    }
+
+    private func trimmed(_ shape: [Int]) -> [Int] {
+        var shape = shape
+        while shape.count > 1, shape.last == 1 { shape.removeLast() }
+        return shape
+    }
+
+    /// Throws if the file holds tensors that were never asked for.
+    package func finish() throws(EngineError) {
+        let unexpected = file.tensors.lazy.map(\.name).filter { !self.bound.contains($0) }
+        guard unexpected.isEmpty else { throw .unexpectedTensors(names: [String](unexpected)) }
+    }
+}
+
+/// The tensors of one block: names are given without the `blk.N.` prefix and the `.weight` suffix.
+package struct LayerWeights {
+    package let map: WeightMap
+    package let prefix: String
+
+    package init(_ map: WeightMap, layer: Int) {
+        self.map = map
+        prefix = "blk.\(layer)."
+    }
+
+    package func contains(_ name: String) -> Bool {
+        map.contains("\(prefix)\(name).weight")
+    }
+
+    package func matrix(_ name: String, in cols: Int, out rows: Int) throws(EngineError) -> Weight {
+        try map.matrix("\(prefix)\(name).weight", in: cols, out: rows)
+    }
+
+    package func experts(_ name: String, in cols: Int, out rows: Int, count: Int) throws(EngineError) -> Weight {
+        try map.experts("\(prefix)\(name).weight", in: cols, out: rows, count: count)
+    }
+
+    package func vector(_ name: String, _ count: Int) throws(EngineError) -> FloatVector {
+        try map.vector("\(prefix)\(name).weight", count)
+    }
+
+    package func optionalVector(_ name: String, _ count: Int) throws(EngineError) -> FloatVector? {
+        try map.optionalVector("\(prefix)\(name).weight", count)
+    }
+
+    package func table(_ name: String, cols: Int, rows: Int) throws(EngineError) -> FloatVector {
+        try map.table("\(prefix)\(name).weight", cols: cols, rows: rows)
+    }
+
+    /// How many values a product with the tensor reads, as the file has it.
+    package func cols(of name: String) throws(EngineError) -> Int {
+        let name = "\(prefix)\(name).weight"
+        guard let tensor = map.file.tensor(name) else { throw .missingTensor(name: name, expected: []) }
+        return tensor.dimensions[0]
+    }
+
+    /// `name.bias`: demanded, taken if it is there, or left alone.
+    package func bias(_ name: String, _ count: Int, _ presence: Presence) throws(EngineError) -> FloatVector? {
+        switch presence {
+        case .absent: nil
+        case .optional: try map.optionalVector("\(prefix)\(name).bias", count)
+        case .required: try map.vector("\(prefix)\(name).bias", count)
+        }
+    }
+
+    /// A vector whose name has no `.weight` suffix, such as `ssm_a` or `ssm_dt.bias`.
+    package func vector(exactly name: String, _ count: Int) throws(EngineError) -> FloatVector {
+        try map.vector("\(prefix)\(name)", count)
+    }
+}
+
+/// Whether a file must, may or must not hold a tensor.
+package enum Presence: Sendable {
+    case absent, optional, required
+}
+
+extension FloatVector {
+    /// The values of `range`, for files that stack several vectors in one tensor.
+    func slice(_ range: Range<Int>) -> FloatVector {
+        FloatVector(pointer + range.lowerBound, count: range.count)
+    }
+}
