@@ -1,0 +1,109 @@
+import ArgumentParser
+import Engine
+import Foundation
+
+/// `infer doctor`: what the machine is and what it can do at most.
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what this machine is and measure what it can do at most.",
+        discussion: """
+            Measures memory bandwidth and arithmetic peaks, which bound the speed of every model: a decoded token \
+            reads all active weights once, a prompt token costs one multiply-add per active weight. \
+            Takes about ten seconds.
+            """)
+
+    @Option(name: [.short, .long], help: "Most threads to measure with. Default: all cores.")
+    var threads: Int?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        if let threads, !(1...1024 ~= threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
+    }
+
+    private struct Report: Encodable {
+        struct Bandwidth: Encodable {
+            let threads: Int
+            let pages: String
+            let gigabytes_per_second: Double
+        }
+        struct Peak: Encodable {
+            let threads: Int
+            let int8_gmac_per_second: Double
+            let float_gmac_per_second: Double
+        }
+        struct Cache: Encodable {
+            let name: String
+            let bytes: Int
+        }
+        var cpu: String
+        var cores: Int
+        var memory_bytes: Int
+        var available_memory_bytes: Int
+        var caches: [Cache]
+        var huge_pages: String?
+        var isa: String
+        var isa_available: [String]
+        var bandwidth: [Bandwidth] = []
+        var peak: [Peak] = []
+    }
+
+    func run() throws {
+        let isa = try InstructionSet.activate()
+        let facts = MachineFacts.read()
+        var report = Report(
+            cpu: facts.cpu, cores: facts.cores, memory_bytes: facts.memory,
+            available_memory_bytes: facts.availableMemory,
+            caches: facts.caches.map { Report.Cache(name: $0.name, bytes: $0.bytes) }, huge_pages: facts.hugePages,
+            isa: isa.rawValue, isa_available: InstructionSet.available.map(\.rawValue))
+        for count in threadCounts(upTo: threads ?? facts.cores) {
+            let probe = MachineProbe(threads: count)
+            report.peak.append(
+                Report.Peak(
+                    threads: count, int8_gmac_per_second: probe.int8Peak(),
+                    float_gmac_per_second: probe.floatPeak()))
+            for pages in MachineProbe.Pages.allCases {
+                report.bandwidth.append(
+                    Report.Bandwidth(
+                        threads: count, pages: pages.rawValue,
+                        gigabytes_per_second: probe.readBandwidth(pages: pages)))
+            }
+        }
+        if json { try printJSON(report) } else { printTable(report) }
+    }
+
+    /// 1, 2, 4, … and the most.
+    private func threadCounts(upTo most: Int) -> [Int] {
+        var counts = [1]
+        while counts[counts.count - 1] * 2 < most { counts.append(counts[counts.count - 1] * 2) }
+        return most > 1 ? counts + [most] : counts
+    }
+
+    private func printJSON(_ report: Report) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    }
+
+    private func printTable(_ report: Report) {
+        func line(_ name: String, _ value: String) {
+            print("\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(value)")
+        }
+        func gibibytes(_ bytes: Int) -> String { String(format: "%.1f GiB", Double(bytes) / 0x1p30) }
+        line("processor", "\(report.cpu), \(report.cores) cores")
+        line("instruction sets", "\(report.isa) in use of \(report.isa_available.joined(separator: ", "))")
+        line("caches", report.caches.map { "\($0.name) \($0.bytes / 1024) KiB" }.joined(separator: ", "))
+        line(
+            "memory", "\(gibibytes(report.memory_bytes)), \(gibibytes(report.available_memory_bytes)) available")
+        if let setting = report.huge_pages { line("2 MiB pages", setting) }
+        print("\nthreads   int8 GMAC/s   float GMAC/s   read GB/s, 4 KiB pages   2 MiB pages")
+        for peak in report.peak {
+            let read = report.bandwidth.filter { $0.threads == peak.threads }.map(\.gigabytes_per_second)
+            print(
+                String(
+                    format: "%7d %13.0f %14.0f %24.1f %13.1f", peak.threads, peak.int8_gmac_per_second,
+                    peak.float_gmac_per_second, read.first ?? 0, read.last ?? 0))
+        }
+    }
+}
