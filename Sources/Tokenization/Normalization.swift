@@ -52,6 +52,17 @@ enum Normalization {
         return result
     }
 
+    /// The scalars in form D.
+    static func decomposed(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
+        var result: [Unicode.Scalar] = []
+        for start in stride(from: 0, to: scalars.count, by: longestStretch) {
+            var text = ""
+            text.unicodeScalars.append(contentsOf: scalars[start..<min(start + longestStretch, scalars.count)])
+            result.append(contentsOf: text.decomposedStringWithCanonicalMapping.unicodeScalars)
+        }
+        return result
+    }
+
     static func scalar(_ packed: UInt32) -> Unicode.Scalar {
         Unicode.Scalar(packed & ScalarClass.scalarMask) ?? "\u{fffd}"
     }

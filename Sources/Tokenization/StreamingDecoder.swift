@@ -23,11 +23,9 @@ package struct StreamingDecoder: Sendable {
     /// The characters that the token completes; often none.
     package mutating func append(_ id: Int32) -> String {
         var bytes = tokenizer.bytes(of: id, renderSpecial: renderSpecial)
-        if dropsSpace, !tokenizer.isControl(id), let first = bytes.first {
-            if first == 0x20 { bytes.removeFirst() }
-            dropsSpace = false
-        }
-        guard !bytes.isEmpty else { return "" }
+        guard let first = bytes.first else { return "" }
+        if first == 0x20, dropsSpace || tokenizer.joinsPunctuation && Self.isPunctuation(bytes) { bytes.removeFirst() }
+        dropsSpace = false
         pending += bytes
         let complete = pending.count - Self.unfinished(pending)
         let text = String(decoding: pending[..<complete], as: UTF8.self)
@@ -39,6 +37,11 @@ package struct StreamingDecoder: Sendable {
     package mutating func finish() -> String {
         defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
+    }
+
+    /// A space and one of the marks that follow a word without one.
+    private static func isPunctuation(_ bytes: [UInt8]) -> Bool {
+        bytes.count == 2 && ".,?!".utf8.contains(bytes[1])
     }
 
     /// Bytes at the end that are the beginning of a character (Unicode standard, table 3-7), 0 to 3.

@@ -64,6 +64,9 @@ package final class Tokenizer: Sendable {
     /// Whether encoding puts a space before the first word. `decode` takes it away again.
     package var addsSpacePrefix: Bool { options.addsSpacePrefix || options.model == .bert }
 
+    /// Whether every punctuation mark is stored as a word of its own, so that decoding has to join it to the one before.
+    var joinsPunctuation: Bool { options.model == .bert }
+
     // MARK: Tokens
 
     /// What a token is for; nil when the vocabulary has no such id.

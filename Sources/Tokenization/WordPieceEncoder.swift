@@ -1,5 +1,3 @@
-import Foundation
-
 /// WordPiece (`tokenizer.ggml.model` = `bert`): cleaned words, cut from the left into the longest tokens there are
 /// (BERT `tokenization.py`). Converters write U+2581 before tokens that start a word and nothing before the others.
 struct WordPieceEncoder: FragmentEncoder {
@@ -28,58 +26,67 @@ struct WordPieceEncoder: FragmentEncoder {
         scratch.scalars.removeAll(keepingCapacity: true)
         _ = appendScalars(of: text, to: &scratch.scalars)
         var word: [Unicode.Scalar] = []
-        func endWord(_ ids: inout [Int32]) {
-            if !word.isEmpty { append(normalized(word), to: &ids) }
-            word.removeAll(keepingCapacity: true)
-        }
         for packed in scratch.scalars {
-            let classes = ScalarClass(rawValue: packed)
             let scalar = Normalization.scalar(packed)
-            if !classes.isDisjoint(with: [.space]) {
-                endWord(&ids)
+            if packed & ScalarClass.space.rawValue != 0 {
+                endWord(&word, &ids)
             } else if Self.isDropped(scalar) {
                 continue
-            } else if Self.standsAlone(scalar, classes) {
-                endWord(&ids)
+            } else if Self.isIdeograph(scalar) {
+                endWord(&word, &ids)
                 word.append(scalar)
-                endWord(&ids)
+                endWord(&word, &ids)
             } else {
                 word.append(scalar)
             }
         }
-        endWord(&ids)
+        endWord(&word, &ids)
+    }
+
+    /// Normalises a word between spaces and cuts it at punctuation.
+    private func endWord(_ word: inout [Unicode.Scalar], _ ids: inout [Int32]) {
+        guard !word.isEmpty else { return }
+        var part: [Unicode.Scalar] = []
+        for scalar in normalized(word) {
+            if Self.isPunctuation(scalar) {
+                append(part, to: &ids)
+                append([scalar], to: &ids)
+                part.removeAll(keepingCapacity: true)
+            } else {
+                part.append(scalar)
+            }
+        }
+        append(part, to: &ids)
+        word.removeAll(keepingCapacity: true)
     }
 
     /// Control and format characters, private use, U+FFFD.
     private static func isDropped(_ scalar: Unicode.Scalar) -> Bool {
-        if scalar.value < 0x7f { return scalar.value < 0x20 }
         switch scalar.properties.generalCategory {
-        case .control, .format, .privateUse, .surrogate: return true
-        default: return scalar.value == 0xfffd
+        case .control, .format, .privateUse, .surrogate: true
+        default: scalar.value == 0xfffd
         }
     }
 
-    /// Punctuation, ASCII symbols and ideographs are words of one character.
-    private static func standsAlone(_ scalar: Unicode.Scalar, _ classes: ScalarClass) -> Bool {
-        if !classes.isDisjoint(with: .punctuation) { return true }
+    private static func isPunctuation(_ scalar: Unicode.Scalar) -> Bool {
+        let classes = ScalarClass.of(scalar.value)
+        return classes.contains(.punctuation) || (scalar.isASCII && classes.contains(.symbol))
+    }
+
+    /// The blocks that BERT's `_is_chinese_char` lists; 0x2B920 is a slip that every implementation keeps.
+    private static func isIdeograph(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
-        case 0..<0x80: return !classes.isDisjoint(with: .symbol)
-        // The blocks that BERT's `_is_chinese_char` lists; 0x2B920 is a slip that every implementation keeps.
         case 0x3400...0x4dbf, 0x4e00...0x9fff, 0xf900...0xfaff, 0x20000...0x2a6df, 0x2a700...0x2b73f,
             0x2b740...0x2b81f, 0x2b920...0x2ceaf, 0x2f800...0x2fa1f:
-            return true
-        default: return false
+            true
+        default: false
         }
     }
 
     private func normalized(_ word: [Unicode.Scalar]) -> [Unicode.Scalar] {
         var scalars = word
-        if stripsAccents, word.contains(where: { $0.value >= 0x80 }) {
-            var text = ""
-            text.unicodeScalars.append(contentsOf: word)
-            scalars = text.decomposedStringWithCanonicalMapping.unicodeScalars.filter {
-                $0.properties.generalCategory != .nonspacingMark
-            }
+        if stripsAccents, word.contains(where: { !$0.isASCII }) {
+            scalars = Normalization.decomposed(word).filter { $0.properties.generalCategory != .nonspacingMark }
         }
         guard lowercases else { return scalars }
         return scalars.flatMap { scalar -> [Unicode.Scalar] in
