@@ -68,6 +68,7 @@ void ck_quantize_256_scalar(const float *x, size_t cols, void *out) {
             group->sum32[i / 2] = (int16_t)(group->sum32[i / 2] + sum);
             group->nsum16[i] = -128 * sum;
             group->nsum32[i / 2] += -128 * sum;
+            group->nsum256 += -128 * sum;
         }
     }
 }

@@ -18,8 +18,9 @@ typedef struct ck_act256 {
     int32_t nsum32[8];   // -128 * sum of q over 32 values
     int16_t sum16[16];   // sum of q over 16 values
     int16_t sum32[8];    // sum of q over 32 values
+    int32_t nsum256;     // -128 * sum of all q
     float d;
-    int32_t padding[3];
+    int32_t padding[2];
 } ck_act256;
 _Static_assert(sizeof(ck_act256) == 160, "the record is padded by hand");
 

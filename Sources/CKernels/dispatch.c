@@ -1,7 +1,8 @@
 // Which instruction sets this machine has, which one is in use, and the way from ck_matmul to a kernel.
 #include <stdatomic.h>
 
-#include "kernel.h"
+#include "panel.h"
+#include "rows.h"
 
 static const ck_format_impl *const formats[] = {
     &ck_impl_f32,  &ck_impl_f16,    &ck_impl_q4_0,   &ck_impl_q4_1, &ck_impl_q5_0, &ck_impl_q5_1,
@@ -97,7 +98,7 @@ void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out) {
 }
 
 size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
-    (void)f;
-    (void)cols;
-    return (size_t)256 << 10;
+    if (f->act == CK_ACT_F32) return 64;
+    size_t rows = CK_ROWS_LIMIT * ck_rows_prepared_bytes(cols), panel = ck_panel_scratch_bytes();
+    return rows > panel ? rows : panel;
 }

@@ -1,5 +1,6 @@
 // IQ4_NL: 32 indices of 4 bits into a table of 16 int8 values and one scale.
 #include "portable.h"
+#include "avx512.h"
 
 static const int8_t values[16] = {CK_IQ4_VALUES};
 
@@ -14,8 +15,33 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 
 CK_PORTABLE_KERNELS(32, ck_block_iq4_nl, 0)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i look_up(__m512i index) {
+    const __m128i table = _mm_xor_si128(_mm_setr_epi8(CK_IQ4_VALUES), _mm_set1_epi8((char)128));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
+}
+
+CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
+    __m512i x = ck_load_lanes(p + 2, p + 20, p + 38, p + 56);
+    *low = look_up(ck_low_nibbles(x));
+    *high = look_up(ck_high_nibbles(x));
+}
+
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+
+#define CK_BLOCK ck_block_iq4_nl
+#define CK_OFFSET_SHIFT 7
+#include "avx512_32.h"
+#endif
+
 const ck_format_impl ck_impl_iq4_nl = {
     .format = {20, "IQ4_NL", 32, sizeof(ck_block_iq4_nl), CK_ACT_Q8_32},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

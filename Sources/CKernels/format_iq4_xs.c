@@ -1,5 +1,6 @@
 // IQ4_XS: 256 indices of 4 bits into the table of IQ4_NL; 6-bit scale with offset 32 per 32 values.
 #include "portable.h"
+#include "avx512.h"
 
 static const int8_t values[16] = {CK_IQ4_VALUES};
 
@@ -19,8 +20,46 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 
 CK_PORTABLE_KERNELS(256, ck_block_iq4_xs, 0)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i look_up(__m512i index) {
+    const __m128i table = _mm_xor_si128(_mm_setr_epi8(CK_IQ4_VALUES), _mm_set1_epi8((char)128));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
+}
+
+CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
+    // The first eight bytes: d, the upper and the lower bits of the scales.
+    __m512i x = _mm512_unpacklo_epi64(ck_load_lanes(block[0], block[1], block[2], block[3]), _mm512_setzero_si512());
+    const __m512i low_bits = _mm512_set1_epi64(0x3c3834302c282420), high_bits = _mm512_set1_epi64(0x1e1c1a1816141210);
+    __m512i low = _mm512_and_si512(_mm512_multishift_epi64_epi8(low_bits, x), ck_bytes512(15));
+    __m512i high = _mm512_and_si512(_mm512_multishift_epi64_epi8(high_bits, x), ck_bytes512(3));
+    return _mm512_sub_epi8(_mm512_or_si512(low, _mm512_slli_epi16(high, 4)), ck_bytes512(32));
+}
+
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+    (void)scales;
+    __m512i x0 = _mm512_loadu_si512(block + 8), x1 = _mm512_loadu_si512(block + 72);
+    q[0] = look_up(ck_low_nibbles(x0));
+    q[1] = look_up(ck_high_nibbles(x0));
+    q[2] = look_up(ck_low_nibbles(x1));
+    q[3] = look_up(ck_high_nibbles(x1));
+}
+
+#define CK_BLOCK ck_block_iq4_xs
+#define CK_KIND CK_LANE_SCALED
+#define CK_TILE_KIND CK_TILE_256_BY_32
+#define CK_LANES CK_LANES_PAIRS
+#define CK_D 0
+#include "avx512_256.h"
+#endif
+
 const ck_format_impl ck_impl_iq4_xs = {
     .format = {23, "IQ4_XS", 256, sizeof(ck_block_iq4_xs), CK_ACT_Q8_256},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

@@ -1,5 +1,6 @@
 // MXFP4: 32 E2M1 values of 4 bits and one power-of-two scale (Open Compute MX specification 1.0).
 #include "portable.h"
+#include "avx512.h"
 
 static const int8_t values[16] = {CK_E2M1_DOUBLED};
 
@@ -14,8 +15,45 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 
 CK_PORTABLE_KERNELS(32, ck_block_mxfp4, 0)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i look_up(__m512i index) {
+    const __m128i table = _mm_xor_si128(_mm_setr_epi8(CK_E2M1_DOUBLED), _mm_set1_epi8((char)128));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
+}
+
+CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
+    __m512i x = ck_load_lanes(p + 1, p + 18, p + 35, p + 52);
+    *low = look_up(ck_low_nibbles(x));
+    *high = look_up(ck_high_nibbles(x));
+}
+
+// As ck_e8m0_half.
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) {
+    __m128i x = _mm_cvtsi32_si128(block[0][0]);
+#define INSERT(I) x = _mm_insert_epi8(x, block[I][0], I)
+    INSERT(1), INSERT(2), INSERT(3), INSERT(4), INSERT(5), INSERT(6), INSERT(7), INSERT(8);
+    INSERT(9), INSERT(10), INSERT(11), INSERT(12), INSERT(13), INSERT(14), INSERT(15);
+#undef INSERT
+    __m512i e = _mm512_cvtepu8_epi32(x);
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
+    __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(small, normal, subnormal));
+}
+
+#define CK_BLOCK ck_block_mxfp4
+#define CK_OFFSET_SHIFT 7
+#include "avx512_32.h"
+#endif
+
 const ck_format_impl ck_impl_mxfp4 = {
     .format = {39, "MXFP4", 32, sizeof(ck_block_mxfp4), CK_ACT_Q8_32},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

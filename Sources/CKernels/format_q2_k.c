@@ -1,5 +1,6 @@
 // Q2_K: 256 values of 2 bits; 4-bit scale and 4-bit minimum per 16 values.
 #include "portable.h"
+#include "avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q2_K *b = p;
@@ -16,8 +17,38 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 
 CK_PORTABLE_KERNELS(256, ck_block_q2_K, 1)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
+    return ck_load_lanes(block[0], block[1], block[2], block[3]);
+}
+
+// Bytes scale * w, at most 45.
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+    for (int v = 0; v < 4; v++) {
+        __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16 + 32 * (v / 2))));
+        __m512i scale = ck_spread_scales(scales, v);
+        __m512i one = _mm512_maskz_mov_epi8(ck_bits(x, v % 2 * 4), scale);
+        q[v] = _mm512_mask_add_epi8(one, ck_bits(x, v % 2 * 4 + 1), one, _mm512_add_epi8(scale, scale));
+    }
+}
+
+#define CK_BLOCK ck_block_q2_K
+#define CK_KIND CK_FLAT_MIN
+#define CK_TILE_KIND CK_TILE_256_FLAT_MIN
+#define CK_LANES CK_LANES_LINEAR
+#define CK_D 80
+#define CK_DMIN 82
+#include "avx512_256.h"
+#endif
+
 const ck_format_impl ck_impl_q2_K = {
     .format = {10, "Q2_K", 256, sizeof(ck_block_q2_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

@@ -1,5 +1,6 @@
 // Q3_K: 256 values of 3 bits with offset 4; 6-bit scale with offset 32 per 16 values.
 #include "portable.h"
+#include "avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q3_K *b = p;
@@ -19,8 +20,50 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 
 CK_PORTABLE_KERNELS(256, ck_block_q3_K, 0)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
+    // Two bytes early, since 16 bytes from the scales on would leave the block.
+    __m512i x = ck_load_lanes(block[0] + 94, block[1] + 94, block[2] + 94, block[3] + 94);
+    x = _mm512_bsrli_epi128(x, 2);
+    const __m512i low_shift = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0, 4, 4));
+    const __m512i high_shift = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 2, 4, 6));
+    __m512i low = _mm512_srlv_epi32(_mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0x44), low_shift);
+    __m512i high = _mm512_srlv_epi32(_mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0xaa), high_shift);
+    high = _mm512_slli_epi32(_mm512_and_si512(high, ck_bytes512(3)), 4);
+    return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(low, ck_bytes512(15)), high), ck_bytes512(32));
+}
+
+// Bytes 128 - scale * w: with w = b0 + 2 b1 + 4 b2 - 4 and |scale| <= 32 they lie between 0 and 252.
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+    __m512i third = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)block));
+    for (int v = 0; v < 4; v++) {
+        __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 32 + 32 * (v / 2))));
+        __m512i scale = ck_spread_scales(scales, v), twice = _mm512_add_epi8(scale, scale);
+        // Bits 2 v and 2 v + 1 of the mask bytes, lower and upper half.
+        __m512i bit = _mm512_inserti64x4(ck_bytes512(1 << (2 * v)), _mm256_set1_epi8((char)(2 << (2 * v))), 1);
+        __m512i sum = _mm512_add_epi8(ck_bytes512(128), _mm512_add_epi8(twice, twice));
+        sum = _mm512_mask_mov_epi8(sum, _mm512_test_epi8_mask(third, bit), ck_bytes512(128));
+        sum = _mm512_mask_sub_epi8(sum, ck_bits(x, v % 2 * 4), sum, scale);
+        q[v] = _mm512_mask_sub_epi8(sum, ck_bits(x, v % 2 * 4 + 1), sum, twice);
+    }
+}
+
+#define CK_BLOCK ck_block_q3_K
+#define CK_KIND CK_FLAT_NEGATED
+#define CK_TILE_KIND CK_TILE_256_FLAT
+#define CK_LANES CK_LANES_LINEAR
+#define CK_D 108
+#include "avx512_256.h"
+#endif
+
 const ck_format_impl ck_impl_q3_K = {
     .format = {11, "Q3_K", 256, sizeof(ck_block_q3_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

@@ -1,5 +1,6 @@
 // Q4_1: 32 values of 4 bits, one scale, one minimum.
 #include "portable.h"
+#include "avx512.h"
 
 static void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q4_1 *b = p;
@@ -13,8 +14,28 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 
 CK_PORTABLE_KERNELS(32, ck_block_q4_1, 1)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
+    __m512i x = ck_load_lanes(p + 4, p + 24, p + 44, p + 64);
+    *low = ck_low_nibbles(x);
+    *high = ck_high_nibbles(x);
+}
+
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+
+#define CK_BLOCK ck_block_q4_1
+#define CK_HAS_MIN
+#include "avx512_32.h"
+#endif
+
 const ck_format_impl ck_impl_q4_1 = {
     .format = {3, "Q4_1", 32, sizeof(ck_block_q4_1), CK_ACT_Q8_32},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

@@ -1,5 +1,6 @@
 // Q5_0: 32 values of 5 bits with offset 16 and one scale.
 #include "portable.h"
+#include "avx512.h"
 
 static void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q5_0 *b = p;
@@ -13,8 +14,29 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 
 CK_PORTABLE_KERNELS(32, ck_block_q5_0, 0)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
+    __m512i x = ck_load_lanes(p + 6, p + 28, p + 50, p + 72);
+    *low = ck_low_nibbles(x);
+    *high = ck_high_nibbles(x);
+    ck_add_fifth_bits(ck_load_lanes(p + 2, p + 24, p + 46, p + 68), low, high);
+}
+
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+
+#define CK_BLOCK ck_block_q5_0
+#define CK_OFFSET_SHIFT 4
+#include "avx512_32.h"
+#endif
+
 const ck_format_impl ck_impl_q5_0 = {
     .format = {6, "Q5_0", 32, sizeof(ck_block_q5_0), CK_ACT_Q8_32},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

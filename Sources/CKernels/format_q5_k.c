@@ -1,5 +1,6 @@
 // Q5_K: 256 values of 5 bits; 6-bit scale and 6-bit minimum per 32 values.
 #include "portable.h"
+#include "avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q5_K *b = p;
@@ -20,8 +21,44 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 
 CK_PORTABLE_KERNELS(256, ck_block_q5_K, 1)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
+    return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
+}
+
+// 16 where bit `first` of a byte in the lower 32, bit `first + 2` in the upper 32 is set.
+CK_AVX512 CK_INLINE __m512i add_fifth(__m512i q, __m512i fifth, int first) {
+    __m512i bit = _mm512_inserti64x4(ck_bytes512(1 << first), _mm256_set1_epi8((char)(4 << first)), 1);
+    return _mm512_mask_add_epi8(q, _mm512_test_epi8_mask(fifth, bit), q, ck_bytes512(16));
+}
+
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+    (void)scales;
+    __m512i fifth = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16)));
+    __m512i x0 = _mm512_loadu_si512(block + 48), x1 = _mm512_loadu_si512(block + 112);
+    q[0] = add_fifth(ck_low_nibbles(x0), fifth, 0);
+    q[1] = add_fifth(ck_high_nibbles(x0), fifth, 1);
+    q[2] = add_fifth(ck_low_nibbles(x1), fifth, 4);
+    q[3] = add_fifth(ck_high_nibbles(x1), fifth, 5);
+}
+
+#define CK_BLOCK ck_block_q5_K
+#define CK_KIND CK_SCALED_MIN
+#define CK_TILE_KIND CK_TILE_256_BY_32_MIN
+#define CK_LANES CK_LANES_NIBBLES
+#define CK_D 0
+#define CK_DMIN 2
+#include "avx512_256.h"
+#endif
+
 const ck_format_impl ck_impl_q5_K = {
     .format = {13, "Q5_K", 256, sizeof(ck_block_q5_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

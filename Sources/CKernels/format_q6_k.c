@@ -1,5 +1,6 @@
 // Q6_K: 256 values of 6 bits with offset 32; int8 scale per 16 values.
 #include "portable.h"
+#include "avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q6_K *b = p;
@@ -17,8 +18,44 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 
 CK_PORTABLE_KERNELS(256, ck_block_q6_K, 0)
 
+#if defined(CK_X86)
+CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
+    return ck_load_lanes(block[0] + 192, block[1] + 192, block[2] + 192, block[3] + 192);
+}
+
+// Bits `shift`, `shift + 1` of the lower 32 bytes and the two bits after them of the upper 32, moved to bits 4 and 5.
+CK_AVX512 CK_INLINE __m512i upper_bits(__m512i high, int shift) {
+    const __m512i byte = _mm512_set1_epi64(0x3830282018100800);
+    __m512i offset = _mm512_inserti64x4(ck_bytes512(shift + 60), _mm256_set1_epi8((char)(shift + 62)), 1);
+    return _mm512_and_si512(_mm512_multishift_epi64_epi8(_mm512_add_epi8(byte, offset), high), ck_bytes512(0x30));
+}
+
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+    (void)scales;
+    for (int half = 0; half < 2; half++) {
+        __m512i low = _mm512_loadu_si512(block + 64 * half);
+        __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 128 + 32 * half)));
+        q[2 * half] = _mm512_or_si512(ck_low_nibbles(low), upper_bits(high, 0));
+        q[2 * half + 1] = _mm512_or_si512(ck_high_nibbles(low), upper_bits(high, 4));
+    }
+}
+
+#define CK_BLOCK ck_block_q6_K
+#define CK_KIND CK_SCALED_OFFSET
+#define CK_TILE_KIND CK_TILE_256_BY_16
+#define CK_LANES CK_LANES_LINEAR
+#define CK_D 208
+#include "avx512_256.h"
+#endif
+
 const ck_format_impl ck_impl_q6_K = {
     .format = {14, "Q6_K", 256, sizeof(ck_block_q6_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
-    .matmul = {[CK_ISA_SCALAR] = matmul_scalar},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_scalar,
+#if defined(CK_X86)
+            [CK_ISA_AVX512] = matmul_avx512,
+#endif
+        },
 };

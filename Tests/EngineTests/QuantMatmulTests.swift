@@ -123,7 +123,8 @@ import Testing
             let prepared = AlignedBytes(count: ck_act_row_bytes(format.activation, 256))
             let scratch = AlignedBytes(count: ck_matmul_scratch_bytes(format.kernel, 256))
             let cases: [(Float, (Float) -> Bool)] = [
-                (.infinity, \.isNaN), (-.infinity, \.isNaN), (.nan, \.isNaN), (0, { $0 == 0 }), (.leastNonzeroMagnitude, { $0 == 0 }),
+                (.infinity, \.isNaN), (-.infinity, \.isNaN), (.nan, \.isNaN), (0, { $0 == 0 }),
+                (.leastNonzeroMagnitude, { $0 == 0 }),
                 (.greatestFiniteMagnitude, { !$0.isNaN }),
             ]
             for (value, holds) in cases {

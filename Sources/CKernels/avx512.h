@@ -1,0 +1,146 @@
+// Helpers shared by the AVX-512 VNNI kernels.
+#ifndef CK_AVX512_H
+#define CK_AVX512_H
+
+#include "panel.h"
+
+#if defined(CK_X86)
+#include <immintrin.h>
+
+// How far ahead of a row's position the row kernels ask for memory, in bytes.
+#define CK_PREFETCH 1536
+
+extern const ck_tile_fn ck_tiles_avx512[CK_TILE_KINDS][CK_TILE_TOKENS];
+
+// 16 vectors of 16 dwords become their transpose.
+CK_AVX512 CK_INLINE void ck_transpose16(__m512i r[16]) {
+    __m512i t[16];
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
+        t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+        t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
+        t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
+        r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
+        r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
+        r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
+    }
+}
+
+// Lane l of the result: the sums of the four dwords in lane l of a, b, c, d.
+CK_AVX512 CK_INLINE __m512i ck_sum_lanes4(__m512i a, __m512i b, __m512i c, __m512i d) {
+    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+}
+
+// The sums of all dwords of a, b, c, d.
+CK_AVX512 CK_INLINE __m128i ck_sum_all4(__m512i a, __m512i b, __m512i c, __m512i d) {
+    __m512i lanes = ck_sum_lanes4(a, b, c, d);
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+// Sixteen bytes at each of four addresses.
+CK_AVX512 CK_INLINE __m512i ck_load_lanes(const void *a, const void *b, const void *c, const void *d) {
+    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)a));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)b), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)c), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)d), 3);
+}
+
+CK_AVX512 CK_INLINE int ck_load_half(const uint8_t *p) {
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return h;
+}
+
+// The binary16 values at byte `offset` of each block, as floats.
+CK_AVX512 CK_INLINE __m128 ck_load_4_halves(const uint8_t *const block[4], size_t offset) {
+    __m128i x = _mm_cvtsi32_si128(ck_load_half(block[0] + offset));
+    x = _mm_insert_epi16(x, ck_load_half(block[1] + offset), 1);
+    x = _mm_insert_epi16(x, ck_load_half(block[2] + offset), 2);
+    return _mm_cvtph_ps(_mm_insert_epi16(x, ck_load_half(block[3] + offset), 3));
+}
+
+CK_AVX512 CK_INLINE __m128i ck_load_8_halves(const uint8_t *const block[8], size_t offset) {
+    __m128i x = _mm_cvtsi32_si128(ck_load_half(block[0] + offset));
+    x = _mm_insert_epi16(x, ck_load_half(block[1] + offset), 1);
+    x = _mm_insert_epi16(x, ck_load_half(block[2] + offset), 2);
+    x = _mm_insert_epi16(x, ck_load_half(block[3] + offset), 3);
+    x = _mm_insert_epi16(x, ck_load_half(block[4] + offset), 4);
+    x = _mm_insert_epi16(x, ck_load_half(block[5] + offset), 5);
+    x = _mm_insert_epi16(x, ck_load_half(block[6] + offset), 6);
+    return _mm_insert_epi16(x, ck_load_half(block[7] + offset), 7);
+}
+
+CK_AVX512 CK_INLINE __m512 ck_load_16_halves(const uint8_t *const block[16], size_t offset) {
+    __m128i low = ck_load_8_halves(block, offset), high = ck_load_8_halves(block + 8, offset);
+    return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
+}
+
+// Dword l: the sum of the dwords in lane l.
+CK_AVX512 CK_INLINE __m128i ck_sum_each_lane(__m512i x) {
+    x = _mm512_add_epi32(x, _mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0x4e));
+    x = _mm512_add_epi32(x, _mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0xb1));
+    const __m512i index = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castsi512_si128(_mm512_permutexvar_epi32(index, x));
+}
+
+CK_AVX512 CK_INLINE __m512i ck_bytes512(int value) { return _mm512_set1_epi8((char)value); }
+
+// Low and high halves of 64 bytes.
+CK_AVX512 CK_INLINE __m512i ck_low_nibbles(__m512i x) { return _mm512_and_si512(x, ck_bytes512(15)); }
+CK_AVX512 CK_INLINE __m512i ck_high_nibbles(__m512i x) {
+    return _mm512_and_si512(_mm512_srli_epi16(x, 4), ck_bytes512(15));
+}
+
+// The fifth bits of four adjoining blocks: 16 where the bit is set. x: qh at the start of each lane.
+CK_AVX512 CK_INLINE void ck_add_fifth_bits(__m512i x, __m512i *low, __m512i *high) {
+    const __m128i half = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    const __m512i byte = _mm512_broadcast_i32x4(half), bit = _mm512_set1_epi64((long long)0x8040201008040201);
+    __mmask64 low_bits = _mm512_test_epi8_mask(_mm512_shuffle_epi8(x, byte), bit);
+    __m512i upper = _mm512_shuffle_epi8(x, _mm512_add_epi8(byte, ck_bytes512(2)));
+    __mmask64 high_bits = _mm512_test_epi8_mask(upper, bit);
+    *low = _mm512_mask_add_epi8(*low, low_bits, *low, ck_bytes512(16));
+    *high = _mm512_mask_add_epi8(*high, high_bits, *high, ck_bytes512(16));
+}
+
+// The scale of each 16-group of vector v in all bytes of its lane.
+CK_AVX512 CK_INLINE __m512i ck_spread_scales(__m128i scales, int v) {
+    const __m512i lane = _mm512_setr_epi64(0, 0, 0x0101010101010101, 0x0101010101010101, 0x0202020202020202,
+                                           0x0202020202020202, 0x0303030303030303, 0x0303030303030303);
+    __m512i index = _mm512_add_epi8(lane, ck_bytes512(4 * v));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(scales), index);
+}
+
+// Which bytes have bit `shift` (lower 32) or `shift + 2` (upper 32) set.
+CK_AVX512 CK_INLINE __mmask64 ck_bits(__m512i x, int shift) {
+    __m512i bit = _mm512_inserti64x4(ck_bytes512(1 << shift), _mm256_set1_epi8((char)(4 << shift)), 1);
+    return _mm512_test_epi8_mask(x, bit);
+}
+
+// The eight 6-bit scales (bytes 0…7) and minima (8…15) of Q4_K and Q5_K; x: their 12 bytes in each lane.
+CK_AVX512 CK_INLINE __m512i ck_scales_k4(__m512i x) {
+    const __m512i mask = _mm512_broadcast_i32x4(_mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f));
+    const __m512i upper = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x30303030, 0, 0x30303030));
+    const __m512i shift = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 0, 0, 4));
+    __m512i low = _mm512_srlv_epi32(_mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0x98), shift);
+    __m512i high = _mm512_srli_epi32(_mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0x50), 2);
+    return _mm512_or_si512(_mm512_and_si512(low, mask), _mm512_and_si512(high, upper));
+}
+
+#endif
+#endif

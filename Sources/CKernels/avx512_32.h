@@ -1,0 +1,193 @@
+// Template: the AVX-512 VNNI kernels of one 32-value format, four blocks at a time. Before including it, a format's
+// file defines
+//   CK_BLOCK          its block type
+//   CK_OFFSET_SHIFT   its bytes are w + 2^CK_OFFSET_SHIFT; undefined with CK_HAS_MIN
+//   CK_HAS_MIN        defined when it has a minimum `m`, a binary16 at byte 2
+//   load_scales       __m512 (const uint8_t *const block[16]): their scales as floats
+//   decode            void (const uint8_t *block, __m512i *low, __m512i *high): the unsigned bytes of four adjoining
+//                     blocks; values 0…15 of block i are lane i of `low`, 16…31 of `high`
+#include "avx512.h"
+#include "rows.h"
+
+#ifndef CK_ROW_ACT32
+#define CK_ROW_ACT32
+// A token's activations of four blocks in the order of the decoded vectors.
+typedef struct ck_row_act32 {
+    int8_t low[64], high[64];
+    float d[16];  // lane i: four times d of block i
+    union {
+        int32_t nsum[16];  // likewise -128 * sum
+        float s[16];       // likewise d * sum
+    };
+} ck_row_act32;
+_Static_assert(sizeof(ck_row_act32) == 256, "rows.h reserves 256 bytes");
+#endif
+
+CK_AVX512 static void prepare_avx512(const void *act, size_t cols, void *out) {
+    ck_act32_row row = ck_act32_view(act, cols);
+    ck_row_act32 *to = out;
+    // The activation row is padded with zeros to whole groups of four blocks.
+    for (size_t b = 0; b < cols / 32; b += 4, to++) {
+        for (size_t i = 0; i < 4; i++) {
+            memcpy(to->low + 16 * i, row.q + 32 * (b + i), 16);
+            memcpy(to->high + 16 * i, row.q + 32 * (b + i) + 16, 16);
+            for (size_t r = 0; r < 4; r++) {
+                to->d[4 * i + r] = row.d[b + i];
+#ifdef CK_HAS_MIN
+                to->s[4 * i + r] = row.s[b + i];
+#else
+                to->nsum[4 * i + r] = row.nsum[b + i];
+#endif
+            }
+        }
+    }
+}
+
+// Four rows × four blocks from `block[row]` on, of which the first `blocks` count.
+CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t blocks, const uint8_t *prepared,
+                                     size_t stride, __m128 *acc, int tokens) {
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i low[4], high[4];
+    const uint8_t *each[16];  // [block][row]
+#pragma clang loop unroll(full)
+    for (int r = 0; r < 4; r++) {
+        decode(block[r], &low[r], &high[r]);
+        for (int b = 0; b < 4; b++) each[4 * b + r] = block[r] + (size_t)b * sizeof(CK_BLOCK);
+    }
+    __m512 d = load_scales(each);
+#ifdef CK_HAS_MIN
+    __m512 m = ck_load_16_halves(each, 2);
+#endif
+#pragma clang loop unroll(full)
+    for (int t = 0; t < tokens; t++) {
+        const ck_row_act32 *a = (const ck_row_act32 *)(prepared + (size_t)t * stride);
+        __m512i x0 = _mm512_load_si512(a->low), x1 = _mm512_load_si512(a->high), p[4];
+#pragma clang loop unroll(full)
+        for (int r = 0; r < 4; r++) {
+            p[r] = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, low[r], x0), high[r], x1);
+        }
+        __m512i sum = ck_sum_lanes4(p[0], p[1], p[2], p[3]);
+#ifndef CK_HAS_MIN
+        __m512i nsum = _mm512_load_si512(a->nsum);
+        sum = _mm512_add_epi32(sum, _mm512_srai_epi32(nsum, 7 - CK_OFFSET_SHIFT));
+#endif
+        __m512 scale = _mm512_mul_ps(d, _mm512_load_ps(a->d)), value = _mm512_cvtepi32_ps(sum);
+        acc[t] = _mm_fmadd_ps(_mm512_castps512_ps128(scale), _mm512_castps512_ps128(value), acc[t]);
+#ifdef CK_HAS_MIN
+#define MINIMUM(B)                                                                          \
+    acc[t] = _mm_fmadd_ps(_mm512_extractf32x4_ps(m, B), _mm_load_ps(a->s + 4 * B), acc[t])
+#else
+#define MINIMUM(B) (void)0
+#endif
+#define NEXT_BLOCK(B)                                                                                              \
+    if (blocks > B) {                                                                                              \
+        acc[t] = _mm_fmadd_ps(_mm512_extractf32x4_ps(scale, B), _mm512_extractf32x4_ps(value, B), acc[t]);         \
+        MINIMUM(B);                                                                                                \
+    }
+        MINIMUM(0);
+        NEXT_BLOCK(1)
+        NEXT_BLOCK(2)
+        NEXT_BLOCK(3)
+#undef NEXT_BLOCK
+#undef MINIMUM
+    }
+}
+
+CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t cols, const uint8_t *prepared,
+                                      size_t stride, float *out, int tokens) {
+    __m128 acc[CK_ROWS_TOKENS];
+    for (int t = 0; t < tokens; t++) acc[t] = _mm_setzero_ps();
+    size_t blocks = cols / 32, b = 0;
+    const uint8_t *block[4];
+    for (; b + 4 <= blocks; b += 4) {
+        for (int r = 0; r < 4; r++) {
+            block[r] = row[r] + b * sizeof(CK_BLOCK);
+            for (size_t line = 0; line < 4 * sizeof(CK_BLOCK); line += 64) {
+                _mm_prefetch((const char *)block[r] + CK_PREFETCH + line, _MM_HINT_T0);
+            }
+        }
+        step_avx512(block, 4, prepared + b / 4 * sizeof(ck_row_act32), stride, acc, tokens);
+    }
+    if (b < blocks) {
+        uint8_t copy[4][4 * sizeof(CK_BLOCK)] = {0};
+        for (int r = 0; r < 4; r++) {
+            memcpy(copy[r], row[r] + b * sizeof(CK_BLOCK), (blocks - b) * sizeof(CK_BLOCK));
+            block[r] = copy[r];
+        }
+        step_avx512(block, blocks - b, prepared + b / 4 * sizeof(ck_row_act32), stride, acc, tokens);
+    }
+    for (int t = 0; t < tokens; t++) _mm_storeu_ps(out + 4 * t, acc[t]);
+}
+
+CK_AVX512 static void rows_1(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
+    rows4_avx512(row, n, x, stride, out, 1);
+}
+CK_AVX512 static void rows_2(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
+    rows4_avx512(row, n, x, stride, out, 2);
+}
+CK_AVX512 static void rows_3(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
+    rows4_avx512(row, n, x, stride, out, 3);
+}
+CK_AVX512 static void rows_4(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
+    rows4_avx512(row, n, x, stride, out, 4);
+}
+
+// Sixteen rows × four blocks into one half of a panel, from its block `at` on.
+CK_AVX512 CK_INLINE void unpack16_avx512(const uint8_t *const block[16], int half, int at, ck_panel *panel) {
+    __m512i q[2][16];
+    for (int r = 0; r < 16; r++) {
+        decode(block[r], &q[0][r], &q[1][r]);
+#ifdef CK_OFFSET_SHIFT
+        for (int v = 0; v < 2; v++) q[v][r] = _mm512_add_epi8(q[v][r], ck_bytes512(128 - (1 << CK_OFFSET_SHIFT)));
+#endif
+    }
+    for (int v = 0; v < 2; v++) {
+        ck_transpose16(q[v]);
+        for (int i = 0; i < 16; i++) _mm512_store_si512(panel->q[8 * (at + i / 4) + 4 * v + i % 4][half], q[v][i]);
+    }
+    for (int b = 0; b < 4; b++) {
+        const uint8_t *each[16];
+        for (int r = 0; r < 16; r++) each[r] = block[r] + (size_t)b * sizeof(CK_BLOCK);
+        _mm512_store_ps(panel->d[at + b][half], load_scales(each));
+#ifdef CK_HAS_MIN
+        _mm512_store_ps(panel->m[at + b][half], ck_load_16_halves(each, 2));
+#endif
+    }
+}
+
+CK_AVX512 static void unpack_avx512(const uint8_t *w, size_t row_bytes, size_t rows, size_t blocks, ptrdiff_t ahead,
+                                    ck_panel *panel) {
+    for (int half = 0; half < 2 && (size_t)(16 * half) < rows; half++) {
+        for (size_t at = 0; at < blocks; at += 4) {
+            const uint8_t *block[16];
+            uint8_t copy[16][4 * sizeof(CK_BLOCK)];
+            for (size_t r = 0; r < 16; r++) {
+                size_t i = (size_t)(16 * half) + r;
+                block[r] = w + (i < rows ? i : rows - 1) * row_bytes + at * sizeof(CK_BLOCK);
+                for (ptrdiff_t line = 0; line < (ptrdiff_t)(4 * sizeof(CK_BLOCK)); line += 64) {
+                    __builtin_prefetch(block[r] + ahead + line);
+                }
+                if (blocks - at < 4) {
+                    memset(copy[r], 0, sizeof copy[r]);
+                    memcpy(copy[r], block[r], (blocks - at) * sizeof(CK_BLOCK));
+                    block[r] = copy[r];
+                }
+            }
+            unpack16_avx512(block, half, (int)at, panel);
+        }
+    }
+}
+
+static void matmul_avx512(const ck_job *job) {
+    static const ck_rows_fn kernels[CK_ROWS_TOKENS] = {rows_1, rows_2, rows_3, rows_4};
+#ifdef CK_HAS_MIN
+    const ck_tile_fn *tiles = ck_tiles_avx512[CK_TILE_32_MIN];
+#else
+    const ck_tile_fn *tiles = ck_tiles_avx512[CK_TILE_32];
+#endif
+    if (job->tokens <= CK_ROWS_LIMIT) {
+        ck_rows_matmul(job, prepare_avx512, kernels);
+    } else {
+        ck_panel_matmul(job, 32, sizeof(CK_BLOCK), unpack_avx512, tiles);
+    }
+}
