@@ -25,15 +25,8 @@ extension Compute {
         return activations
     }
 
-    package func prepare(
-        _ x: Matrix, for first: Weight, _ second: Weight? = nil, _ third: Weight? = nil, _ fourth: Weight? = nil,
-        _ workspace: Workspace
-    ) -> Activations {
-        var kinds = ActivationKinds(first.format.activation)
-        if let second { kinds.formUnion(ActivationKinds(second.format.activation)) }
-        if let third { kinds.formUnion(ActivationKinds(third.format.activation)) }
-        if let fourth { kinds.formUnion(ActivationKinds(fourth.format.activation)) }
-        return prepare(x, for: kinds, workspace)
+    package func prepare(_ x: Matrix, for weight: Weight, _ workspace: Workspace) -> Activations {
+        prepare(x, for: ActivationKinds(weight.format.activation), workspace)
     }
 
     private func prepare(
