@@ -16,6 +16,7 @@ struct Infer: AsyncParsableCommand {
             """,
         subcommands: [
             Run.self,
+            Tokenize.self,
             Doctor.self,
             Synth.self,
             Debug.self,

@@ -44,12 +44,55 @@ enum Normalization {
             if index == start + 1, scalars[start] & ScalarClass.unstable.rawValue == 0 {
                 append(scalars[start], to: &result)
             } else {
-                var text = ""
-                for packed in scalars[start..<index] { text.unicodeScalars.append(scalar(packed)) }
-                result.append(contentsOf: text.precomposedStringWithCanonicalMapping.utf8)
+                appendComposed(scalars[start..<index], to: &result)
             }
         }
         return result
+    }
+
+    /// Appends a scalar and those after it that may combine with it. Where Foundation's form C is not that of the
+    /// standard its input is made such that it is.
+    private static func appendComposed(_ stretch: ArraySlice<UInt32>, to result: inout [UInt8]) {
+        var stretch = stretch
+        // Looked up by its low 16 bits, U+10048 would become an H with a cedilla.
+        if let first = stretch.first, first & ScalarClass.scalarMask > 0xffff,
+            first & ScalarClass.unstable.rawValue == 0,
+            stretch.dropFirst().allSatisfy({ $0 & ScalarClass.scalarMask <= 0xffff })
+        {
+            append(first, to: &result)
+            stretch.removeFirst()
+        }
+        var text = ""
+        for packed in stretch {
+            // The Tibetan vowels that are two marks of different classes have to be put in order apart.
+            switch packed & ScalarClass.scalarMask {
+            case 0xf73: text.unicodeScalars.append(contentsOf: ["\u{f71}", "\u{f72}"])
+            case 0xf75: text.unicodeScalars.append(contentsOf: ["\u{f71}", "\u{f74}"])
+            case 0xf81: text.unicodeScalars.append(contentsOf: ["\u{f71}", "\u{f80}"])
+            default: text.unicodeScalars.append(scalar(packed))
+            }
+        }
+        appendComposingHangul(text.precomposedStringWithCanonicalMapping.unicodeScalars, to: &result)
+    }
+
+    /// Appends scalars, joining Hangul letters to syllables, which Foundation does only where no syllable was there
+    /// before (Unicode standard, section 3.12, Hangul syllable composition).
+    private static func appendComposingHangul(_ scalars: String.UnicodeScalarView, to result: inout [UInt8]) {
+        var last: UInt32?
+        for scalar in scalars {
+            let value = scalar.value
+            if let first = last, (0x1100..<0x1113).contains(first), (0x1161..<0x1176).contains(value) {
+                last = 0xac00 + ((first - 0x1100) * 21 + value - 0x1161) * 28
+            } else if let first = last, (0xac00..<0xd7a4).contains(first), (first - 0xac00) % 28 == 0,
+                (0x11a8..<0x11c3).contains(value)
+            {
+                last = first + value - 0x11a7
+            } else {
+                if let last { append(last, to: &result) }
+                last = value
+            }
+        }
+        if let last { append(last, to: &result) }
     }
 
     /// The scalars in form D.

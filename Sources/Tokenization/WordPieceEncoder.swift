@@ -103,9 +103,12 @@ struct WordPieceEncoder: FragmentEncoder {
         for scalar in word { bytes.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter) }
         let first = ids.count
         var start = 0
+        // A mark within the word is text, not the beginning of another.
         if word.count <= Self.longestWord {
             bytes.withUnsafeBytes { bytes in
-                while start < bytes.count, let match = trie.longestMatch(in: bytes, at: start) {
+                while start < bytes.count, start == 0 || !SpaceMark.isMark(bytes, at: start),
+                    let match = trie.longestMatch(in: bytes, at: start)
+                {
                     ids.append(match.value)
                     start += match.length
                 }

@@ -51,12 +51,12 @@ import Tokenization
         var original = 0
         for each in cases {
             let ids = tokenizer.encode(each.text, addSpecial: each.add_special, parseSpecial: each.parse_special)
-            if ids == each.ids { original += 1 } else { print(name, each.text.debugDescription, ids, each.ids) }
+            if ids == each.ids { original += 1 }
             let accepted = [each.ids] + (each.alt ?? []).map { $0.ids }
             #expect(accepted.contains(ids), "\(each.category): \(each.text.debugDescription)")
         }
-        print("\(name): \(original) of \(cases.count) as the original tokenizer")
-        #expect(cases.count - original <= 0, "disputed cases that follow the other reference")
+        // Two texts with U+061D, punctuation since Unicode 14, which BERT's tokenizer does not know.
+        #expect(cases.count - original == (name == "bert-bge" ? 2 : 0), "disputed cases, not as the original")
     }
 
     @Test(arguments: names) func textsOfIDs(_ name: String) throws {
