@@ -57,8 +57,7 @@ struct TokenizeDoor: ParsableCommand {
             let start = ContinuousClock.now
             let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: false)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            print("{\"seconds\": \(seconds), \"tokens\": \(ids.count), \"load_seconds\": \(loading / .seconds(1))}")
-            fflush(stdout)
+            printLine("{\"seconds\": \(seconds), \"tokens\": \(ids.count), \"load_seconds\": \(loading / .seconds(1))}")
         }
     }
 }
@@ -105,7 +104,7 @@ struct DetokenizeDoor: ParsableCommand {
 private func forEachLine(_ reply: (Data) -> String) {
     func answer(_ line: Data) {
         guard line.contains(where: { $0 > 0x20 }) else { return }
-        FileHandle.standardOutput.write(Data((reply(line) + "\n").utf8))
+        printLine(reply(line))
     }
     var pending = Data()
     while true {
@@ -121,6 +120,9 @@ private func forEachLine(_ reply: (Data) -> String) {
     }
     answer(pending)
 }
+
+/// Writes at once, which `print` does to a terminal only.
+private func printLine(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
 private func errorLine(_ expected: String, _ error: (any Error)? = nil) -> String {
     let text = error.map { "\(expected): \($0)" } ?? expected
