@@ -1,0 +1,38 @@
+/// xoshiro256** 1.0 (Blackman and Vigna, "Scrambled Linear Pseudorandom Number Generators", 2018), its state
+/// filled by SplitMix64 as its authors advise.
+///
+/// Part of what makes a seed mean the same text everywhere: integers only, nothing from the platform.
+package struct RandomSource: Sendable {
+    private var state: (UInt64, UInt64, UInt64, UInt64)
+
+    package init(seed: UInt64) {
+        var mixer = seed
+        func next() -> UInt64 {
+            mixer &+= 0x9E37_79B9_7F4A_7C15
+            var z = mixer
+            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+            return z ^ (z >> 31)
+        }
+        state = (next(), next(), next(), next())
+    }
+
+    /// A generator in a known state, which must not be all zeros.
+    package init(state: (UInt64, UInt64, UInt64, UInt64)) { self.state = state }
+
+    package mutating func next() -> UInt64 {
+        func rotated(_ x: UInt64, _ k: UInt64) -> UInt64 { (x << k) | (x >> (64 - k)) }
+        let result = rotated(state.1 &* 5, 7) &* 9
+        let shifted = state.1 << 17
+        state.2 ^= state.0
+        state.3 ^= state.1
+        state.1 ^= state.2
+        state.0 ^= state.3
+        state.2 ^= shifted
+        state.3 = rotated(state.3, 45)
+        return result
+    }
+
+    /// Uniform in [0, 1), 53 random bits.
+    package mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}
