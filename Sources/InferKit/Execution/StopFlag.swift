@@ -1,0 +1,10 @@
+import Synchronization
+
+/// Asks a generation to stop, from any thread.
+final class StopFlag: Sendable {
+    private let flag = Atomic(false)
+
+    func set() { flag.store(true, ordering: .relaxed) }
+
+    var isSet: Bool { flag.load(ordering: .relaxed) }
+}

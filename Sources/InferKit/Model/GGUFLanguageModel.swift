@@ -1,0 +1,70 @@
+/// A language model from a GGUF file.
+///
+/// The weights stay in the file, which is mapped into memory; any number of sessions use them side by side, each
+/// with a memory of its own. Sessions of one model take turns, token by token.
+public final class GGUFLanguageModel: Sendable {
+    let backend: any ModelBackend
+    let thread: EngineThread
+
+    /// Opens a model file. Of a split file any part may be named.
+    ///
+    /// - Parameters:
+    ///   - path: the `.gguf` file.
+    ///   - progress: receives the part that is done, 0 to 1, on the calling thread.
+    /// - Throws: ``ModelLoadError``.
+    public convenience init(
+        path: String, configuration: Configuration = Configuration(), progress: (Double) -> Void = { _ in }
+    ) throws {
+        self.init(backend: try EngineBackend(path: path, configuration: configuration, progress: progress))
+    }
+
+    package init(backend: any ModelBackend) {
+        self.backend = backend
+        thread = EngineThread(name: "inference")
+    }
+
+    /// What the model is.
+    public var information: ModelInformation { backend.information }
+
+    /// The token ids of a text.
+    ///
+    /// - Parameters:
+    ///   - addSpecial: adds the tokens that the model wants at the beginning and end of a text.
+    ///   - parseSpecial: reads control tokens that are written out, such as `<|im_start|>`, as such. Leave it off
+    ///     for text from somebody else.
+    public func tokenize(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) -> [Int32] {
+        backend.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
+    }
+
+    /// The text of token ids.
+    ///
+    /// - Parameter renderSpecial: writes control tokens out instead of leaving them away.
+    public func detokenize(_ tokens: [Int32], renderSpecial: Bool = false) -> String {
+        backend.decode(tokens, renderSpecial: renderSpecial)
+    }
+
+    /// Continues `tokens`: the door for callers that make their own prompts.
+    ///
+    /// The work starts at once and stops within one token when the consumer stops listening.
+    /// - Throws: ``LanguageModelSession/GenerationError`` through the stream.
+    public func generate(
+        tokens: [Int32], options: GenerationOptions = GenerationOptions()
+    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+        let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
+        let flag = StopFlag()
+        continuation.onTermination = { _ in flag.set() }
+        let runner = SequenceRunner(backend: backend, thread: thread)
+        Task {
+            do {
+                let outcome = try await runner.generate(from: .tokens(tokens), options: options, until: flag) {
+                    continuation.yield($0)
+                }
+                continuation.yield(.finished(outcome.reason, outcome.usage))
+                continuation.finish()
+            } catch {
+                continuation.finish(throwing: error)
+            }
+        }
+        return stream
+    }
+}

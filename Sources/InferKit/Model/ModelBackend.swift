@@ -1,0 +1,54 @@
+import ChatTemplates
+
+/// What sessions need of a model: text to tokens, tokens to text, and something that computes logits.
+///
+/// The engine implements it; tests put a scripted model in its place.
+package protocol ModelBackend: Sendable {
+    var information: ModelInformation { get }
+    /// Tokens that one sequence has room for.
+    var contextLength: Int { get }
+    var vocabularySize: Int { get }
+    /// Tokens that end an answer.
+    var endOfGeneration: Set<Int32> { get }
+    /// nil: the model file has no chat template that is understood.
+    var chatFormat: (any ChatFormat)? { get }
+
+    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32]
+    func decode(_ tokens: [Int32], renderSpecial: Bool) -> String
+    func makeTextDecoder() -> any TextDecoder
+    /// Tokens whose text contains one of `texts`.
+    func tokens(containing texts: [String]) -> Set<Int32>
+    func makeGenerator() throws -> any TokenGenerator
+}
+
+/// Text from token ids as they come, whole characters only.
+package protocol TextDecoder {
+    mutating func append(_ token: Int32) -> String
+    /// What is left at the end.
+    mutating func finish() -> String
+}
+
+/// One sequence of tokens and the logits behind its last one. One owner at a time.
+package protocol TokenGenerator: AnyObject {
+    /// The tokens whose effect the sequence holds.
+    var tokens: [Int32] { get }
+    /// Tokens the sequence has room for.
+    var capacity: Int { get }
+    /// One for each token of the vocabulary, valid after a successful call of one of the functions.
+    var logits: UnsafeMutableBufferPointer<Float> { get }
+
+    /// Makes the sequence hold exactly `tokens`, computing only what is new.
+    ///
+    /// - Parameters:
+    ///   - isCancelled: asked between pieces of work.
+    ///   - progress: tokens computed and tokens to compute, both without what was there already.
+    /// - Throws: `GenerationInterrupted` when `isCancelled` said so.
+    func sync(_ tokens: [Int32], isCancelled: () -> Bool, progress: (Int, Int) -> Void) throws
+    /// Appends one token.
+    func decode(_ token: Int32) throws
+}
+
+/// Thrown by a ``TokenGenerator`` that was asked to stop.
+package struct GenerationInterrupted: Error {
+    package init() {}
+}

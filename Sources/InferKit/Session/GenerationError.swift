@@ -1,0 +1,61 @@
+import Engine
+public import Foundation
+
+extension LanguageModelSession {
+    /// Why an answer cannot be given. Names as in Apple's FoundationModels where it has one.
+    public enum GenerationError: Error, Sendable, Equatable {
+        /// What happened, in words.
+        public struct Context: Sendable, Equatable {
+            /// One line for people.
+            public let debugDescription: String
+
+            /// A context with its description.
+            public init(debugDescription: String) { self.debugDescription = debugDescription }
+        }
+
+        /// The conversation has more tokens than the session has room for.
+        case exceededContextWindowSize(Context)
+        /// The session is answering another prompt.
+        case concurrentRequests(Context)
+        /// The model came to a point where no token can follow.
+        case decodingFailure(Context)
+        /// An option has a value that makes no sense.
+        case invalidOption(Context)
+        /// The prompt is empty or not made of the model's tokens.
+        case invalidPrompt(Context)
+        /// The model file does not say, in a way that is understood, how a conversation is written.
+        case unsupportedChatTemplate(Context)
+        /// The memory for the session cannot be had.
+        case insufficientMemory(Context)
+    }
+}
+
+extension LanguageModelSession.GenerationError: LocalizedError, CustomStringConvertible {
+    /// What happened.
+    public var context: Context {
+        switch self {
+        case .exceededContextWindowSize(let context), .concurrentRequests(let context),
+            .decodingFailure(let context), .invalidOption(let context), .invalidPrompt(let context),
+            .unsupportedChatTemplate(let context), .insufficientMemory(let context):
+            context
+        }
+    }
+
+    /// One line for people.
+    public var description: String { context.debugDescription }
+
+    /// The same line.
+    public var errorDescription: String? { description }
+}
+
+extension LanguageModelSession.GenerationError {
+    init(_ error: EngineError) {
+        let context = Context(debugDescription: error.description)
+        switch error {
+        case .contextFull, .contextBeyondTraining: self = .exceededContextWindowSize(context)
+        case .tokenOutOfRange: self = .invalidPrompt(context)
+        case .state: self = .insufficientMemory(context)
+        default: self = .invalidOption(context)
+        }
+    }
+}
