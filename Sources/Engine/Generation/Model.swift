@@ -93,7 +93,8 @@ package final class Model: Sendable {
         }
     }
 
-    private func contextLength(_ wanted: Int?) throws(EngineError) -> Int {
+    /// Tokens that a sequence has room for, when `wanted` or what the options say is asked for.
+    package func contextLength(_ wanted: Int? = nil) throws(EngineError) -> Int {
         try options.contextLength(trained: architecture.shape.contextLength, wanted: wanted)
     }
 

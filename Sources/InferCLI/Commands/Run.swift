@@ -1,12 +1,101 @@
 import ArgumentParser
+import Foundation
+import InferKit
 
 /// `infer run`: answers one prompt, or chats when standard input is a terminal.
 struct Run: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Answer a prompt, or chat. The default command.")
+    static let configuration = CommandConfiguration(
+        abstract: "Answer a prompt, or chat. The default command.",
+        discussion: """
+            The prompt is the argument, a file (-f) or standard input. From a terminal without a prompt a chat \
+            starts. A model with a chat template answers the prompt as a message; --raw continues it as plain text.
 
-    @OptionGroup var model: ModelPathOption
+            The answer goes to standard output, everything else to standard error. Ctrl-C ends the answer and \
+            prints what there is (exit code 130).
+
+              infer --model qwen-9b.gguf "Name three rivers in Italy."
+              infer --model qwen-9b.gguf --raw --echo "Once upon a time"
+              infer --model qwen-9b.gguf -f letter.txt --system "Summarise." --json-output
+            """)
+
+    @OptionGroup(title: "Prompt") var prompt: PromptOptions
+    @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Answer") var sampling: SamplingOptions
+
+    @Flag(help: "Print one JSON object with text, finish reason and figures, at the end.")
+    var jsonOutput = false
+
+    @Flag(name: [.short, .long], help: "Print model, seed and speed to standard error.")
+    var verbose = false
 
     func run() async throws {
-        throw ValidationError("text generation is not part of this build")
+        Terminal.endQuietlyOnBrokenPipe()
+        let text = try prompt.read()
+        if text == nil, prompt.raw { throw ValidationError("--raw needs a prompt") }
+        if text == nil, jsonOutput { throw ValidationError("--json-output needs a prompt") }
+        if let text, text.allSatisfy(\.isWhitespace), !prompt.raw { throw ValidationError("the prompt is empty") }
+
+        let model = try loadModel()
+        let options = sampling.options(seed: UInt64(UInt32.random(in: 0...UInt32.max)))
+        let interrupts = Interrupts()
+        guard let text else {
+            try checkChatFormat(model)
+            var chat = ChatLoop(
+                model: model, instructions: prompt.system, options: options, isVerbose: verbose,
+                interrupts: interrupts)
+            return try await chat.run()
+        }
+        try await answer(text, model, options, interrupts)
+    }
+
+    private func loadModel() throws -> GGUFLanguageModel {
+        var progress = ProgressLine()
+        defer { progress.clear() }
+        progress.show("loading \(model.model)")
+        return try GGUFLanguageModel(path: model.model, configuration: model.configuration)
+    }
+
+    private func checkChatFormat(_ model: GGUFLanguageModel) throws {
+        guard model.information.chatFormat == nil else { return }
+        throw CommandError(
+            model.information.chatTemplate == nil
+                ? "the model file has no chat template: use --raw to continue a text, or choose a --chat-format"
+                : "the model file's chat template is not understood: choose a --chat-format, or use --raw")
+    }
+
+    private func answer(
+        _ text: String, _ model: GGUFLanguageModel, _ options: GenerationOptions, _ interrupts: Interrupts
+    ) async throws {
+        let stop = StopFlag()
+        let events: AsyncThrowingStream<GenerationEvent, any Error>
+        if prompt.raw {
+            interrupts.handle { stop.set() }
+            if prompt.echo, !jsonOutput { Terminal.writeAnswer(text) }
+            let tokens = model.tokenize(text, parseSpecial: true)
+            events = model.generate(tokens: tokens, options: options, until: stop)
+        } else {
+            try checkChatFormat(model)
+            let session = LanguageModelSession(model: model, instructions: prompt.system)
+            interrupts.handle { session.cancel() }
+            events = session.streamResponse(to: text, options: options).events
+        }
+
+        var reader = AnswerReader()
+        do {
+            try await reader.follow(events, isStreaming: !jsonOutput)
+        } catch {
+            if !jsonOutput, !reader.text.isEmpty { Terminal.writeAnswer("\n") }
+            throw error
+        }
+        let printed = (prompt.echo ? text : "") + reader.text
+        if !jsonOutput, !printed.hasSuffix("\n") { Terminal.writeAnswer("\n") }
+        if let usage = reader.usage {
+            let report = RunReport(
+                information: model.information, seed: options.seed ?? 0,
+                text: printed, reason: reader.reason, usage: usage)
+            if jsonOutput { Terminal.writeAnswer(try report.json() + "\n") }
+            if verbose { Terminal.writeMessage(report.summary) }
+        }
+        if reader.reason == .cancelled { throw ExitCode(130) }
     }
 }

@@ -1,10 +1,12 @@
 import Synchronization
 
 /// Asks a generation to stop, from any thread.
-final class StopFlag: Sendable {
+package final class StopFlag: Sendable {
     private let flag = Atomic(false)
 
-    func set() { flag.store(true, ordering: .relaxed) }
+    package init() {}
 
-    var isSet: Bool { flag.load(ordering: .relaxed) }
+    package func set() { flag.store(true, ordering: .relaxed) }
+
+    package var isSet: Bool { flag.load(ordering: .relaxed) }
 }

@@ -50,8 +50,14 @@ public final class GGUFLanguageModel: Sendable {
     public func generate(
         tokens: [Int32], options: GenerationOptions = GenerationOptions()
     ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+        generate(tokens: tokens, options: options, until: StopFlag())
+    }
+
+    /// The same, and a flag that ends the stream with ``FinishReason/cancelled`` and the figures so far.
+    package func generate(
+        tokens: [Int32], options: GenerationOptions, until flag: StopFlag
+    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
-        let flag = StopFlag()
         continuation.onTermination = { _ in flag.set() }
         let runner = SequenceRunner(backend: backend, thread: thread)
         Task {

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Foundation
+
+/// Where the prompt comes from and how it is meant.
+struct PromptOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("The prompt.", valueName: "text"))
+    var text: [String] = []
+
+    @Option(name: [.short, .long], help: ArgumentHelp("The prompt, as an option.", valueName: "text"))
+    var prompt: String?
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("Read the prompt from a file; -: from standard input.", valueName: "file"),
+        completion: .file())
+    var file: String?
+
+    @Option(help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
+    var system: String?
+
+    @Flag(
+        name: [.long, .customLong("no-chat")],
+        help: "Continue the prompt as plain text instead of answering it as a chat message.")
+    var raw = false
+
+    @Flag(help: "With --raw: print the prompt before its continuation.")
+    var echo = false
+
+    func validate() throws {
+        let sources = [!text.isEmpty, prompt != nil, file != nil].count { $0 }
+        guard sources <= 1 else {
+            throw ValidationError("give the prompt once: as an argument, with --prompt or with --file")
+        }
+        guard !raw || system == nil else { throw ValidationError("--system needs a chat; it does not go with --raw") }
+        guard raw || !echo else { throw ValidationError("--echo goes with --raw only") }
+    }
+
+    /// The prompt, nil when the user wants to type it.
+    func read() throws -> String? {
+        if !text.isEmpty { return text.joined(separator: " ") }
+        if let prompt { return prompt }
+        if let file, file != "-" { return try contents(of: file) }
+        if file == nil, Terminal.isInputInteractive { return nil }
+        return try decoded(try FileHandle.standardInput.readToEnd() ?? Data(), from: "standard input")
+    }
+
+    private func contents(of path: String) throws -> String {
+        do {
+            return try decoded(try Data(contentsOf: URL(filePath: path)), from: path)
+        } catch let error as CocoaError {
+            let reason = (error.underlying as? POSIXError).map { String(cString: strerror($0.code.rawValue)) }
+            throw CommandError("cannot read \(path)" + (reason.map { ": \($0.lowercased())" } ?? ""))
+        }
+    }
+
+    private func decoded(_ data: Data, from source: String) throws -> String {
+        guard var text = String(validating: data, as: UTF8.self) else {
+            throw CommandError("\(source) is not UTF-8 text")
+        }
+        // The line break that ends a file is not part of what was asked.
+        if text.hasSuffix("\n") { text.removeLast() }
+        return text
+    }
+}
