@@ -1,5 +1,5 @@
-import ArgumentParser
-import InferKit
+public import ArgumentParser
+public import InferKit
 
 /// Which model to run, and how.
 struct ModelOptions: ParsableArguments {

@@ -103,6 +103,11 @@ struct SamplingOptions: ParsableArguments {
         guard mirostat == 0 || mirostat == 2 else {
             throw ValidationError("--mirostat is \(mirostat); there are 0 (off) and 2")
         }
+        do {
+            try options(seed: 0).validate()
+        } catch {
+            throw ValidationError("\(error)")
+        }
     }
 
     /// - Parameter seed: used when the user gave none.

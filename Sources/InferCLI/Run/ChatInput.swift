@@ -7,7 +7,7 @@ enum ChatInput: Equatable {
     case unknown(String)
     case message(String)
 
-    static let help = """
+    static let helpText = """
         /clear        forget the conversation
         /save FILE    write the conversation to a file: as JSON if the name ends in .json, else as text
         /quit         leave; so does Ctrl-D

@@ -31,7 +31,7 @@ struct ChatLoop {
             switch ChatInput(message) {
             case .nothing: break
             case .quit: return
-            case .help: Terminal.writeMessage(ChatInput.help)
+            case .help: Terminal.writeMessage(ChatInput.helpText)
             case .clear:
                 session = LanguageModelSession(model: model, instructions: instructions)
                 Terminal.writeHint("the conversation is empty")

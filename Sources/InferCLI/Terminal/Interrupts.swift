@@ -5,7 +5,8 @@ import Synchronization
 /// Ctrl-C as an event: the program decides what it means.
 final class Interrupts: Sendable {
     private let handler = Mutex<(@Sendable () -> Void)?>(nil)
-    private let source: any DispatchSourceSignal
+    // Written once, and only kept alive after that.
+    nonisolated(unsafe) private let source: any DispatchSourceSignal
 
     /// From now on Ctrl-C does not end the program.
     init() {

@@ -53,8 +53,20 @@ public struct GenerationOptions: Sendable, Equatable {
 }
 
 extension GenerationOptions {
-    /// The engine's parameters, with everything that is left open decided.
+    /// - Throws: ``LanguageModelSession/GenerationError/invalidOption(_:)`` for the first value that makes no sense.
+    public func validate() throws { _ = try decidedParameters() }
+
+    /// The engine's parameters for one answer.
     func samplingParameters(_ backend: any ModelBackend) throws -> SamplingParameters {
+        var parameters = try decidedParameters()
+        if parameters.dryMultiplier > 0 {
+            parameters.dryBreakers = backend.tokens(containing: samplers.dryBreakers)
+        }
+        return parameters
+    }
+
+    /// With everything that is left open decided.
+    private func decidedParameters() throws -> SamplingParameters {
         var parameters = samplers.parameters
         var seed = seed
         switch sampling?.kind {
@@ -78,9 +90,6 @@ extension GenerationOptions {
             try parameters.validate()
         } catch {
             throw LanguageModelSession.GenerationError.invalidOption(.init(debugDescription: error.description))
-        }
-        if parameters.dryMultiplier > 0 {
-            parameters.dryBreakers = backend.tokens(containing: samplers.dryBreakers)
         }
         return parameters
     }

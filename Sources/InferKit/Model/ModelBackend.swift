@@ -1,4 +1,4 @@
-import ChatTemplates
+package import ChatTemplates
 
 /// What sessions need of a model: text to tokens, tokens to text, and something that computes logits.
 ///
