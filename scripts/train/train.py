@@ -19,11 +19,13 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 import model as fable
-from corpus import END, document
+from corpus import END, FIRST_MIXTURE, SECOND_MIXTURE, document
 from optimizer import Muon
 
 BATCH, LENGTH = 8, 320  # windows per step, tokens per window
 MTP_SHARE, MTP_WEIGHT, BALANCE_WEIGHT = 2, 0.15, 0.01  # windows that the MTP block sees, weights of the side losses
+SECOND_MIXTURE_STEP = 750
+FLOAT32_FROM = 0.85  # fraction of the budget
 CHECKPOINT_SECONDS = 300
 
 
@@ -36,11 +38,12 @@ class Batches:
     def __getitem__(self, step):
         """ids [BATCH, LENGTH + 1] of a step."""
         rng = random.Random(f"{self.seed}/{step}")
+        mixture = FIRST_MIXTURE if step < SECOND_MIXTURE_STEP else SECOND_MIXTURE
         windows = []
         for _ in range(BATCH):
             ids = []
             while len(ids) < LENGTH + 1:
-                ids += self.tokenizer.encode(document(rng) + END).ids
+                ids += self.tokenizer.encode(document(rng, mixture) + END).ids
             windows.append(ids[:LENGTH + 1])
         return torch.tensor(windows)
 
@@ -127,8 +130,8 @@ def main():
             for stepper, rates in zip(steppers, base_rates):
                 for group, rate in zip(stepper.param_groups, rates):
                     group["lr"] = rate * factor
-            # bfloat16 products while the rate is high, float32 once it falls: a fifth faster, no rounding in the result.
-            with torch.autocast("cpu", torch.bfloat16, enabled=factor == 1.0):
+            # bfloat16 products until the rate is low: a fifth faster, and no such rounding in the result.
+            with torch.autocast("cpu", torch.bfloat16, enabled=spent < FLOAT32_FROM * budget):
                 main_loss, mtp_loss, balance = losses(model, batches[step], router_logits)
             (main_loss + MTP_WEIGHT * mtp_loss + BALANCE_WEIGHT * balance).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
