@@ -126,17 +126,5 @@ extension GGUFError: CustomStringConvertible {
     }
 }
 
-/// Text from a file between quotation marks, safe to print: control characters escaped, long text cut.
-private func quoted(_ text: String) -> String {
-    var result = "\""
-    for (position, scalar) in text.unicodeScalars.enumerated() {
-        guard position < 200 else { return result + "…\"" }
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator:
-            result += scalar.escaped(asASCII: true)
-        default:
-            result.unicodeScalars.append(scalar)
-        }
-    }
-    return result + "\""
-}
+/// Text from a file between quotation marks, safe to print.
+private func quoted(_ text: String) -> String { "\"\(text.printable(limit: 200))\"" }

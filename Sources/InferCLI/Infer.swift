@@ -18,6 +18,8 @@ struct Infer: AsyncParsableCommand {
             Run.self,
             Tokenize.self,
             Doctor.self,
+            Inspect.self,
+            Synth.self,
             Synth.self,
             Debug.self,
         ],
