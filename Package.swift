@@ -35,7 +35,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "GGUF", "TestSupport"]),
         .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
         .testTarget(name: "InferKitTests", dependencies: ["InferKit", "TestSupport"]),
-        .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "GGUF", "TestSupport"]),
+        .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "Engine", "GGUF", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

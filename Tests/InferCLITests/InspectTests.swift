@@ -1,3 +1,4 @@
+import Engine
 import Foundation
 import GGUF
 import TestSupport
@@ -10,15 +11,36 @@ import Testing
         FileSummary(try toy.file(), contextLength: 128, full: full)
     }
 
+    @Test func memoryOfASupportedModel() throws {
+        let short = try #require(FileSummary(try ToyModel.llama.file(), contextLength: 64, full: false).memory)
+        let long = try #require(FileSummary(try ToyModel.llama.file(), contextLength: 128, full: false).memory)
+        #expect(short.weights == long.weights)
+        #expect(long.cache > short.cache)
+        // Keys and values of one head of 16 in 16 bits for each token of one layer.
+        #expect(long.cache >= 128 * 2 * 16 * 2)
+        #expect(long.total == long.weights + long.cache + long.scratch)
+        #expect(try summary(ToyModel.llama).text(full: false).contains("Memory at a context of 128 tokens"))
+    }
+
+    @Test func whyThereIsNoMemoryFigure() throws {
+        var toy = ToyFile(architecture: "gpt-17")
+        toy.random("b", [64])
+        let summary = try summary(toy)
+        #expect(summary.memory == nil)
+        #expect(summary.cannotRun?.contains("gpt-17") == true)
+        #expect(summary.text(full: false).contains("Cannot be run"))
+    }
+
     @Test func totalsOfAMixtureOfExperts() throws {
         let toy = ToyModel.qwen35moe
         let totals = try summary(toy).totals
         let sizes = toy.tensors.map { $0.dimensions.reduce(1, *) }
         #expect(totals.tensors == toy.tensors.count)
         #expect(totals.parameters == sizes.reduce(0, +))
-        // Two of four experts rest: 2 layers × 3 matrices × 2 × 32 · 16. Of the embedding one row of 32 is read.
+        // Two of four experts rest: 2 layers × 3 matrices × 2 × 32 · 16. The embedding is only copied from.
         let vocabulary = try #require(toy["tokenizer.ggml.tokens"]?.array?.count)
-        #expect(totals.activeParameters == totals.parameters - 2 * 3 * 2 * 32 * 16 - (vocabulary - 1) * 32)
+        #expect(totals.activeParameters == totals.parameters - 2 * 3 * 2 * 32 * 16 - vocabulary * 32)
+        #expect(try Model.load(toy.file()).info.activeParameters == totals.activeParameters)
         #expect(totals.bytes == 4 * totals.parameters)
         #expect(totals.bitsPerWeight == 32)
     }

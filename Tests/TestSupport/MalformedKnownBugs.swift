@@ -122,7 +122,7 @@ extension MalformedCorpus {
         RawFile(entries: [.init("tokenizer.ggml.tokens", type: type, payload: payload)]).bytes
     }
 
-    static let sentencePieceModel: ToyFile = {
+    package static let sentencePieceModel: ToyFile = {
         var file = ToyModel.llama
         for (key, _) in ToyVocabulary.byteLevel { file[key] = nil }
         file.metadata += ToyVocabulary.sentencePiece

@@ -114,15 +114,14 @@ extension MalformedCorpus {
             llama("more key/value heads than heads") { $0["llama.attention.head_count_kv"] = .uint32(4) },
             llama("odd rotary size") { $0["llama.rope.dimension_count"] = .uint32(15) },
             llama("rotary size above head size") { $0["llama.rope.dimension_count"] = .uint32(32) },
-            llama("head counts for another number of layers") {
-                $0["llama.attention.head_count_kv"] = .array(GGUFArray([UInt32(1), 1, 1]))
-            },
+            llama("head counts of no layer") { $0["llama.attention.head_count_kv"] = .array(GGUFArray([UInt32]())) },
+            llama("feed-forward lengths of no layer") { $0["llama.feed_forward_length"] = .array(GGUFArray([UInt32]())) },
             llama("head counts are strings") {
                 $0["llama.attention.head_count_kv"] = .array(GGUFArray(["1"]))
             },
             hybrid("more experts used than there are") { $0["qwen35moe.expert_used_count"] = .uint32(5) },
-            hybrid("kinds of another number of layers") {
-                $0["qwen35moe.attention.recurrent_layers"] = .array(GGUFArray([true, false, true]))
+            hybrid("kinds of fewer layers than there are") {
+                $0["qwen35moe.attention.recurrent_layers"] = .array(GGUFArray([true]))
             },
             hybrid("kinds of layers swapped") {
                 $0["qwen35moe.attention.recurrent_layers"] = .array(GGUFArray([false, true]))

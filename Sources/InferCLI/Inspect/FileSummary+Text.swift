@@ -1,7 +1,8 @@
 import GGUF
 
 extension FileSummary {
-    /// The summary as people read it: a few facts, the metadata, the tensors, totals last, where the eye ends up.
+    /// The summary as people read it: a few facts, the metadata, the tensors; totals and memory last, where the eye
+    /// ends up.
     func text(full: Bool) -> String {
         var lines = [
             "File           \(path.printable())",
@@ -28,6 +29,14 @@ extension FileSummary {
         }
         lines += ["", "Totals"]
         lines += table(totalRows)
+        if let memory {
+            lines += ["", "Memory at a context of \(grouped(memory.contextLength)) tokens"]
+            lines += table([
+                ["weights", byteText(memory.weights)], ["cache and state", byteText(memory.cache)],
+                ["scratch", byteText(memory.scratch)], ["total", byteText(memory.total)],
+            ])
+        }
+        if let cannotRun { lines += ["", "Cannot be run: \(cannotRun.printable())"] }
         return lines.joined(separator: "\n")
     }
 

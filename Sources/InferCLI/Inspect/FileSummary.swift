@@ -1,3 +1,4 @@
+import Engine
 import GGUF
 
 /// What `infer inspect` shows; its JSON form is this structure.
@@ -37,6 +38,15 @@ struct FileSummary: Encodable {
         var types: [TypeTotal] = []
     }
 
+    /// Bytes needed to run one sequence.
+    struct Memory: Encodable {
+        let contextLength: Int
+        let weights: Int
+        let cache: Int
+        let scratch: Int
+        let total: Int
+    }
+
     let path: String
     let version: Int
     let fileSize: Int
@@ -44,6 +54,10 @@ struct FileSummary: Encodable {
     let metadata: [Entry]
     let tensors: [Tensor]
     let totals: Totals
+    /// Nil when the model cannot be run.
+    let memory: Memory?
+    /// Why the model cannot be run, or nil when it can.
+    let cannotRun: String?
 
     /// Elements of an array that are shown unless all are asked for.
     private static let shownElements = 8
@@ -64,6 +78,16 @@ struct FileSummary: Encodable {
             Tensor(name: $0.name, type: $0.type.name, dimensions: $0.dimensions, bytes: $0.byteCount)
         }
         totals = Self.totals(file)
+        do {
+            let figures = try Model.load(file).memory(contextLength: contextLength)
+            memory = Memory(
+                contextLength: contextLength, weights: figures.weights, cache: figures.cache,
+                scratch: figures.scratch, total: figures.total)
+            cannotRun = nil
+        } catch {
+            memory = nil
+            cannotRun = error.description
+        }
     }
 
     private static func totals(_ file: GGUFFile) -> Totals {

@@ -77,8 +77,8 @@ package struct ExpertsBlock: Sendable {
     private static func width(
         _ hyper: Hyperparameters, _ key: String, _ tensors: LayerWeights, _ down: String
     ) throws(EngineError) -> Int {
-        let stated = try hyper.int(key, in: 0...(1 << 20), default: 0)
-        return try stated > 0 ? stated : tensors.cols(of: down)
+        if let stated = try hyper.optionalInt(key, in: 1...(1 << 20)) { return stated }
+        return try tensors.cols(of: down)
     }
 
     /// x, out (tokens, embedding).
