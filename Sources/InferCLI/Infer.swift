@@ -20,7 +20,6 @@ struct Infer: AsyncParsableCommand {
             Doctor.self,
             Inspect.self,
             Synth.self,
-            Synth.self,
             Debug.self,
         ],
         defaultSubcommand: Run.self)

@@ -37,6 +37,15 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func strangeFilesRun() throws {
+        for malformed in MalformedCorpus.cases where malformed.stage == .tolerated {
+            let file = try GGUFFile(bytes: malformed.files()[0].bytes)
+            let generator = try Model.load(file, options: Self.options).makeGenerator()
+            try generator.sync([1])
+            #expect(generator.logits.allSatisfy { $0.isFinite }, "\(malformed.name)")
+        }
+    }
+
     /// Random damage to everything before the tensor data. What still loads must run, whatever comes out.
     @Test(.timeLimit(.minutes(1)), arguments: [ToyModel.llama, ToyModel.qwen35moe], [1, 2])
     func randomDamage(toy: ToyFile, seed: UInt64) throws {

@@ -8,6 +8,8 @@ package struct MalformedCase: Sendable {
         case tokenizer
         /// Loading the model.
         case model
+        /// None: what is strange about the file has a defined meaning, and it must be used without a trap.
+        case tolerated
     }
 
     package struct File: Sendable {

@@ -55,11 +55,11 @@ extension MalformedCorpus {
         // A token's length becomes negative in 32 bits.
         sample("CVE-2025-49847: token of 2 GiB", ["truncated"]) { $0.setTokenLength(1 << 31) },
         sample("CVE-2025-49847: token length wraps", ["truncated"]) { $0.setTokenLength(.max) },
-        // An array of one-byte numbers is read as four-byte numbers.
-        model("llama.cpp 26690: token_type is an array of uint8", .tokenizer) {
+        // An array of one-byte numbers is read as four-byte numbers. Here any width of integer is read as what it is.
+        model("llama.cpp 26690: token_type is an array of uint8", .tolerated) {
             $0.replaceArray("tokenizer.ggml.token_type") { GGUFArray([UInt8](repeating: 1, count: $0)) }
         },
-        model("llama.cpp 26690: scores are an array of uint8", .tokenizer, sentencePieceModel) {
+        model("llama.cpp 26690: scores are an array of uint8", .tolerated, sentencePieceModel) {
             $0.replaceArray("tokenizer.ggml.scores") { GGUFArray([UInt8](repeating: 1, count: $0)) }
         },
         model("llama.cpp 20735: fewer scores than tokens", .tokenizer, sentencePieceModel) {
@@ -74,10 +74,10 @@ extension MalformedCorpus {
         model("llama.cpp 25821: 100000 layers of a hybrid", .model, ToyModel.qwen35moe) {
             $0["qwen35moe.block_count"] = .uint32(100_000)
         },
-        // "<0x-1>" as the byte −1, an index before the table.
-        model("llama.cpp 25969: byte token -1", .tokenizer, sentencePieceModel) { $0.renameByteToken("<0x-1>") },
-        model("llama.cpp 25969: byte token ZZ", .tokenizer, sentencePieceModel) { $0.renameByteToken("<0xZZ>") },
-        model("llama.cpp 25969: byte token +F", .tokenizer, sentencePieceModel) { $0.renameByteToken("<0x+F>") },
+        // "<0x-1>" as the byte −1, an index before the table. Here it is a token like any other.
+        model("llama.cpp 25969: byte token -1", .tolerated, sentencePieceModel) { $0.renameByteToken("<0x-1>") },
+        model("llama.cpp 25969: byte token ZZ", .tolerated, sentencePieceModel) { $0.renameByteToken("<0xZZ>") },
+        model("llama.cpp 25969: byte token +F", .tolerated, sentencePieceModel) { $0.renameByteToken("<0x+F>") },
         // Alignment of another type, or so large that rounding up wraps.
         sample("llama.cpp 26318: alignment is a string", ["wrongType"]) {
             $0.entries.append(.init("general.alignment", .string("32")))

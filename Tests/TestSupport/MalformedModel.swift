@@ -31,14 +31,16 @@ extension MalformedCorpus {
             vocabulary("no tokens") { $0["tokenizer.ggml.tokens"] = nil },
             vocabulary("zero tokens") { $0["tokenizer.ggml.tokens"] = .array(GGUFArray([String]())) },
             vocabulary("fewer types than tokens") { $0["tokenizer.ggml.token_type"] = .array(GGUFArray([Int32(1)])) },
-            vocabulary("more types than tokens") {
+            vocabulary("more types than tokens", .tolerated) {
                 $0.replaceArray("tokenizer.ggml.token_type") { GGUFArray([Int32](repeating: 1, count: $0 + 1)) }
             },
-            vocabulary("merge without a space") { $0["tokenizer.ggml.merges"] = .array(GGUFArray(["he", "h e"])) },
-            toy("SentencePiece: more scores than tokens", .tokenizer, sentencePieceModel) {
+            vocabulary("merge without a space", .tolerated) {
+                $0["tokenizer.ggml.merges"] = .array(GGUFArray(["he", "h e"]))
+            },
+            toy("SentencePiece: more scores than tokens", .tolerated, sentencePieceModel) {
                 $0.replaceArray("tokenizer.ggml.scores") { GGUFArray([Float](repeating: 0, count: $0 + 1)) }
             },
-            toy("SentencePiece: scores are not numbers", .tokenizer, sentencePieceModel) {
+            toy("SentencePiece: scores are not numbers", .tolerated, sentencePieceModel) {
                 $0.replaceArray("tokenizer.ggml.scores") { GGUFArray([Float](repeating: .nan, count: $0)) }
             },
             toy("more tokens than the embedding has rows", .model, ToyModel.llama) {
@@ -53,9 +55,10 @@ extension MalformedCorpus {
         ]
 
     private static func vocabulary(
-        _ name: String, _ change: @escaping @Sendable (inout ToyFile) -> Void
+        _ name: String, _ stage: MalformedCase.Stage = .tokenizer,
+        _ change: @escaping @Sendable (inout ToyFile) -> Void
     ) -> MalformedCase {
-        toy("byte-level: " + name, .tokenizer, ToyModel.llama, change)
+        toy("byte-level: " + name, stage, ToyModel.llama, change)
     }
 
     /// Each key with a value of every kind but the one that belongs there.
@@ -82,7 +85,10 @@ extension MalformedCorpus {
         ]
         return ["bos", "eos", "eot", "unknown", "padding", "seperator"].flatMap { role in
             ids.map { id in
-                vocabulary("\(role) token is \(id)") { $0["tokenizer.ggml.\(role)_token_id"] = id }
+                // An id that the vocabulary does not have means "none", as -1 and 2³²-1 do in published files.
+                vocabulary("\(role) token is \(id)", id.int == nil ? .tokenizer : .tolerated) {
+                    $0["tokenizer.ggml.\(role)_token_id"] = id
+                }
             }
         }
     }()
@@ -115,7 +121,9 @@ extension MalformedCorpus {
             llama("odd rotary size") { $0["llama.rope.dimension_count"] = .uint32(15) },
             llama("rotary size above head size") { $0["llama.rope.dimension_count"] = .uint32(32) },
             llama("head counts of no layer") { $0["llama.attention.head_count_kv"] = .array(GGUFArray([UInt32]())) },
-            llama("feed-forward lengths of no layer") { $0["llama.feed_forward_length"] = .array(GGUFArray([UInt32]())) },
+            llama("feed-forward lengths of no layer") {
+                $0["llama.feed_forward_length"] = .array(GGUFArray([UInt32]()))
+            },
             llama("head counts are strings") {
                 $0["llama.attention.head_count_kv"] = .array(GGUFArray(["1"]))
             },
