@@ -27,7 +27,8 @@ struct Inspect: AsyncParsableCommand {
     var full = false
 
     func validate() throws {
-        guard ctxSize > 0 else { throw ValidationError("--ctx-size must be positive") }
+        // The same bound as for a file's own context length; sizes computed from it cannot overflow.
+        guard 1...(1 << 26) ~= ctxSize else { throw ValidationError("--ctx-size must be 1 to \(1 << 26)") }
     }
 
     func run() async throws {
