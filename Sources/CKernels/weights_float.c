@@ -47,6 +47,12 @@ static void matmul(const ck_job *job, size_t width, void (*widen)(const void *, 
     }
 }
 
+// floats.h compiled for each instruction set.
+#if defined(CK_X86)
+void ck_matmul_f32_avx2(const ck_job *), ck_matmul_f16_avx2(const ck_job *), ck_matmul_bf16_avx2(const ck_job *);
+void ck_matmul_f32_avx512(const ck_job *), ck_matmul_f16_avx512(const ck_job *), ck_matmul_bf16_avx512(const ck_job *);
+#endif
+
 static void matmul_f32(const ck_job *job) { matmul(job, 4, widen_f32); }
 static void matmul_f16(const ck_job *job) { matmul(job, 2, widen_f16); }
 static void matmul_bf16(const ck_job *job) { matmul(job, 2, widen_bf16); }
@@ -54,17 +60,38 @@ static void matmul_bf16(const ck_job *job) { matmul(job, 2, widen_bf16); }
 const ck_format_impl ck_impl_f32 = {
     .format = {0, "F32", 1, 4, CK_ACT_F32},
     .dequantize = widen_f32,
-    .matmul = {[CK_ISA_SCALAR] = matmul_f32},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_f32,
+#if defined(CK_X86)
+            [CK_ISA_AVX2] = ck_matmul_f32_avx2,
+            [CK_ISA_AVX512] = ck_matmul_f32_avx512,
+#endif
+        },
 };
 
 const ck_format_impl ck_impl_f16 = {
     .format = {1, "F16", 1, 2, CK_ACT_F32},
     .dequantize = widen_f16,
-    .matmul = {[CK_ISA_SCALAR] = matmul_f16},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_f16,
+#if defined(CK_X86)
+            [CK_ISA_AVX2] = ck_matmul_f16_avx2,
+            [CK_ISA_AVX512] = ck_matmul_f16_avx512,
+#endif
+        },
 };
 
 const ck_format_impl ck_impl_bf16 = {
     .format = {30, "BF16", 1, 2, CK_ACT_F32},
     .dequantize = widen_bf16,
-    .matmul = {[CK_ISA_SCALAR] = matmul_bf16},
+    .matmul =
+        {
+            [CK_ISA_SCALAR] = matmul_bf16,
+#if defined(CK_X86)
+            [CK_ISA_AVX2] = ck_matmul_bf16_avx2,
+            [CK_ISA_AVX512] = ck_matmul_bf16_avx512,
+#endif
+        },
 };
