@@ -73,9 +73,6 @@ func slice(_ values: [Float], _ range: Range<Int>, cols: Int) -> [Float] {
     Array(values[range.lowerBound * cols..<range.upperBound * cols])
 }
 
-/// The choice of an instruction set is global to the process; tests that make it take turns.
-private let instructionSetTurn = NSRecursiveLock()
-
 /// Runs `body` once for each instruction set of this machine, with 1 to 4 threads in turn, and requires the same
 /// bits each time. Gives the values.
 @discardableResult

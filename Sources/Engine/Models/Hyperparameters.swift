@@ -43,17 +43,17 @@ package final class Hyperparameters {
         value(key) == nil ? nil : try int(key, in: range)
     }
 
-    /// One integer per layer, from a scalar or from an array of at least `count` values.
+    /// One integer per layer, from a scalar or from an array of `count` values.
     package func ints(
         _ key: String, count: Int, in range: ClosedRange<Int>, default fallback: Int? = nil
     ) throws(EngineError) -> [Int] {
         guard let list = value(key)?.array else {
             return [Int](repeating: try int(key, in: range, default: fallback), count: count)
         }
-        guard let values = list.ints(), values.count >= count, values.allSatisfy(range.contains) else {
+        guard let values = list.ints(), values.count == count, values.allSatisfy(range.contains) else {
             throw wrong(key, .array(list), "\(count) integers from \(range.lowerBound) to \(range.upperBound)")
         }
-        return [Int](values.prefix(count))
+        return values
     }
 
     // MARK: Other kinds
@@ -83,7 +83,7 @@ package final class Hyperparameters {
     package func optionalBools(_ key: String, count: Int) throws(EngineError) -> [Bool]? {
         guard let found = value(key) else { return nil }
         let wanted = "\(count) flags"
-        guard let list = found.array, list.count >= count else { throw wrong(key, found, wanted) }
+        guard let list = found.array, list.count == count else { throw wrong(key, found, wanted) }
         var flags: [Bool] = []
         for index in 0..<count {
             let element = list[index]

@@ -77,9 +77,9 @@ package struct Qwen35: Architecture {
         _ hyper: Hyperparameters, _ shape: DecoderShape
     ) throws(EngineError) -> [Bool] {
         let interval = try hyper.int("full_attention_interval", in: 1...1024, default: 4)
-        let listed = try hyper.optionalBools("attention.recurrent_layers", count: shape.layers)
-        let main = listed ?? (0..<shape.layers).map { !($0 + 1).isMultiple(of: interval) }
-        return main + [Bool](repeating: false, count: shape.nextTokenLayers)
+        let blocks = shape.layers + shape.nextTokenLayers
+        let listed = try hyper.optionalBools("attention.recurrent_layers", count: blocks)
+        return (0..<blocks).map { $0 < shape.layers && (listed?[$0] ?? !($0 + 1).isMultiple(of: interval)) }
     }
 
     package var layerStates: [LayerState] { layers.map(\.mixer.state) }

@@ -1,0 +1,83 @@
+import Foundation
+import GGUF
+import TestSupport
+import Testing
+
+@testable import Engine
+
+/// The engine against the reference implementation of every family. Needs the golden models.
+@Suite(.enabled(if: SharedData.goldens != nil, "INFER_GOLDENS names the golden models"))
+struct GoldenTests {
+    /// Float files: every stored position within 2e-3, and the same best token wherever the reference's two
+    /// best are more than 1e-2 apart.
+    @Test(arguments: GoldenFolder.float)
+    func floatLogits(_ folder: GoldenFolder) throws {
+        let model = try Model.load(path: folder.model, options: .golden)
+        var difference = LogitsDifference()
+        for prompt in folder.meta.prompts where prompt.positionIdsThw == nil {
+            let logits = try model.allLogits(prompt.tokens)
+            for (reference, position) in zip(try folder.rows(prompt.logitsFile), prompt.positions) {
+                difference.add(logits[position], reference: reference, margin: 1e-2)
+            }
+        }
+        #expect(difference.count > 0)
+        #expect(difference.maximum <= 2e-3)
+        #expect(difference.argmaxErrors == 0)
+        print("golden \(folder.testDescription): max abs diff \(difference.maximum)")
+    }
+
+    @Test(arguments: GoldenFolder.float)
+    func greedyContinuation(_ folder: GoldenFolder) throws {
+        let model = try Model.load(path: folder.model, options: .golden)
+        for prompt in folder.meta.prompts where prompt.positionIdsThw == nil {
+            guard let expected = prompt.greedy else { continue }
+            let generator = try model.makeGenerator()
+            try generator.sync(prompt.tokens)
+            var found: [Int32] = []
+            while found.count < expected.count {
+                found.append(argmax(generator.logits))
+                try generator.decode(found[found.count - 1])
+            }
+            #expect(found == expected)
+        }
+    }
+
+    /// Quantized files: activations are quantized too, so the result may be as far from the exact product of
+    /// the dequantized weights as the peer engine's is that does the same, and no further than a little more.
+    @Test(arguments: GoldenFolder.quantized)
+    func quantizedLogits(_ golden: GoldenVariant) throws {
+        let folder = golden.folder
+        let model = try Model.load(path: folder.url.appending(path: golden.variant.file).path, options: .golden)
+        var difference = LogitsDifference()
+        for (index, prompt) in folder.meta.prompts.enumerated() {
+            let logits = try model.allLogits(prompt.tokens)
+            let references = try folder.rows("logits-\(golden.type)-dequant-\(index).bin")
+            for (reference, position) in zip(references, prompt.positions) {
+                difference.add(
+                    logits[position], reference: reference, margin: golden.variant.llamacppVsDequantMaxAbs)
+            }
+        }
+        #expect(difference.count > 0)
+        #expect(difference.rms <= 1.25 * Double(golden.variant.llamacppVsDequantRms))
+        #expect(difference.maximum <= 1.5 * golden.variant.llamacppVsDequantMaxAbs)
+        #expect(difference.argmaxErrors == 0)
+        print(
+            "golden \(golden.testDescription): rms \(difference.rms) (peer \(golden.variant.llamacppVsDequantRms)),"
+                + " max \(difference.maximum) (peer \(golden.variant.llamacppVsDequantMaxAbs))")
+    }
+}
+
+extension EngineOptions {
+    /// References are computed without a cache, so ours keeps full precision.
+    static let golden = EngineOptions(threads: 2, contextLength: 512, keyCache: .f32, valueCache: .f32)
+}
+
+extension Model {
+    /// The logits of every position of a fresh sequence.
+    func allLogits(_ tokens: [Int32]) throws -> [[Float]] {
+        let generator = try makeGenerator()
+        var rows: [[Float]] = []
+        try generator.evaluate(tokens) { _, logits in rows.append([Float](logits)) }
+        return rows
+    }
+}

@@ -1,0 +1,232 @@
+import GGUF
+import TestSupport
+import Testing
+
+@testable import Engine
+
+/// Files that are not what they seem stop the load with an error that names the culprit.
+@Suite struct ModelErrorTests {
+    static let format = QuantFormat.find(.q4_0)
+    static let llama = FamilyToy.all[0]
+    static let hybrid = FamilyToy.all[FamilyToy.all.count - 1]
+
+    private func error(_ toy: FamilyToy, _ change: (inout ToyFile) -> Void) throws -> EngineError? {
+        try error(toy.toyFile(format: try #require(Self.format)), change)
+    }
+
+    private func error(_ original: ToyFile, _ change: (inout ToyFile) -> Void) throws -> EngineError? {
+        var file = original
+        change(&file)
+        let opened = try file.file()
+        return #expect(throws: EngineError.self) { try Model.load(opened) }
+    }
+
+    // MARK: Tensors
+
+    /// Tensors that a family can do without.
+    private static let optional: Set<String> = ["output.weight", "rope_freqs.weight"]
+
+    @Test(arguments: FamilyToy.all)
+    func missingTensors(_ toy: FamilyToy) throws {
+        let file = toy.toyFile(format: try #require(Self.format))
+        for tensor in toy.tensors where !Self.optional.contains(tensor.name) {
+            // The Llama form takes biases where it finds them.
+            if toy.architecture == "llama", tensor.name.hasSuffix(".bias") { continue }
+            let found = try error(file) { $0.remove(tensor.name) }
+            switch found {
+            case .missingTensor(let name, _)?:
+                // A fused tensor that is missing is asked for in parts.
+                #expect(name == tensor.name || toy.fused)
+            case .unexpectedTensors(let names)?:
+                #expect(toy.nextTokenLayers > 0 && !names.isEmpty)
+            default:
+                Issue.record("\(tensor.name): \(String(describing: found))")
+            }
+        }
+    }
+
+    @Test(arguments: FamilyToy.all)
+    func misshapedTensors(_ toy: FamilyToy) throws {
+        let file = toy.toyFile(format: try #require(Self.format))
+        for tensor in toy.tensors {
+            for axis in tensor.dimensions.indices {
+                // The vocabulary is as large as the embedding table says.
+                if tensor.name == "token_embd.weight", axis == 1 { continue }
+                var shape = tensor.dimensions
+                shape[axis] += 32
+                let found = try error(file) { $0.random(tensor.name, shape) }
+                guard case .tensorShape(tensor.name, let expected, shape)? = found else {
+                    Issue.record("\(tensor.name): \(String(describing: found))")
+                    continue
+                }
+                #expect(expected == tensor.dimensions || tensor.name == "token_embd.weight")
+            }
+        }
+        if !toy.tied {
+            let found = try error(file) { $0.random("token_embd.weight", [toy.embedding, toy.vocabulary + 1]) }
+            let shapes = ([toy.embedding, toy.vocabulary + 1], [toy.embedding, toy.vocabulary])
+            #expect(found == .tensorShape(name: "output.weight", expected: shapes.0, found: shapes.1))
+        }
+    }
+
+    @Test func unexpectedTensor() throws {
+        let found = try error(Self.llama) { $0.random("blk.0.attn_q_norm.weight", [64]) }
+        #expect(found == .unexpectedTensors(names: ["blk.0.attn_q_norm.weight"]))
+    }
+
+    @Test(arguments: ["blk.1.ffn_up.weight", "blk.0.attn_norm.weight", "token_embd.weight"])
+    func unsupportedType(_ name: String) throws {
+        let type = try #require(GGUFTensorType(name: "IQ1_S"))
+        let found = try error(Self.llama) { file in
+            let shape = file.tensors.first { $0.name == name }?.dimensions ?? []
+            let bytes = type.byteCount(of: shape.reduce(1, *)) ?? 0
+            file.tensor(name, shape, type, [UInt8](repeating: 0, count: bytes))
+        }
+        #expect(found == .unsupportedTensorType(tensor: name, type: "IQ1_S"))
+        #expect(found?.description.contains(name) == true)
+    }
+
+    // MARK: Hyper-parameters
+
+    @Test(arguments: [
+        ("attention.head_count", GGUFValue.uint32(3)), ("attention.head_count_kv", .uint32(3)),
+        ("rope.dimension_count", .uint32(66)), ("rope.dimension_count", .uint32(7)),
+        ("rope.scaling.type", .string("dynamic")), ("rope.scaling.type", .uint32(1)),
+        ("rope.scaling.factor", .float32(-2)), ("rope.freq_base", .float32(0.5)),
+        ("attention.sliding_window", .int32(-1)), ("attention.clamp_kqv", .float32(8)),
+        ("final_logit_softcapping", .float32(30)), ("attention.causal", .bool(false)),
+        ("nextn_predict_layers", .uint32(1)), ("logit_scale", .float32(0.5)),
+    ])
+    func hyperparameters(_ key: String, _ value: GGUFValue) throws {
+        let found = try error(Self.llama) { $0["llama.\(key)"] = value }
+        guard case .hyperparameter(let name, _, _)? = found else {
+            Issue.record("\(String(describing: found))")
+            return
+        }
+        #expect(name.hasPrefix("llama.attention") || name == "llama.\(key)")
+    }
+
+    @Test(arguments: [
+        ("expert_used_count", GGUFValue.uint32(5)), ("expert_gating_func", .uint32(2)),
+        ("expert_gating_func", .uint32(99)), ("expert_weights_norm", .bool(false)),
+        ("expert_weights_scale", .float32(.nan)), ("expert_group_count", .uint32(2)),
+        ("ssm.conv_kernel", .uint32(17)), ("ssm.group_count", .uint32(3)), ("ssm.inner_size", .uint32(512)),
+        ("attention.value_length", .uint32(32)), ("nextn_predict_layers", .uint32(3)),
+        ("attention.recurrent_layers", .array(GGUFArray([true]))), ("full_attention_interval", .uint32(0)),
+    ])
+    func hybridHyperparameters(_ key: String, _ value: GGUFValue) throws {
+        let found = try error(Self.hybrid) { $0["qwen35moe.\(key)"] = value }
+        guard case .hyperparameter(let name, _, _)? = found else {
+            Issue.record("\(String(describing: found))")
+            return
+        }
+        #expect(name.hasSuffix(key) || name == "qwen35moe.ssm.time_step_rank")
+    }
+
+    /// Settings that leave the arithmetic as it is are no reason to refuse a file.
+    @Test func neutralSettings() throws {
+        var file = Self.hybrid.toyFile(format: try #require(Self.format))
+        file["qwen35moe.expert_gating_func"] = .uint32(1)
+        file["qwen35moe.expert_weights_norm"] = .bool(true)
+        file["qwen35moe.expert_weights_scale"] = .float32(0)
+        file["qwen35moe.expert_group_count"] = .uint32(1)
+        file["qwen35moe.attention.sliding_window"] = .uint32(0)
+        file["qwen35moe.rope.dimension_sections"] = .array(GGUFArray([Int32(3), 3, 2, 0]))
+        file["qwen35moe.rope.scaling.type"] = .string("none")
+        _ = try Model.load(try file.file())
+    }
+
+    @Test func unknownArchitecture() throws {
+        let found = try error(Self.llama) { $0["general.architecture"] = .string("gpt-17") }
+        #expect(found == .unsupportedArchitecture(name: "gpt-17", known: Registry.names))
+        #expect(found?.description.contains("gpt-17") == true && found?.description.contains("qwen35moe") == true)
+    }
+
+    @Test func vocabularySize() throws {
+        let tokens = (0..<319).map { "t\($0)" }
+        let found = try error(Self.llama) { $0["tokenizer.ggml.tokens"] = .array(GGUFArray(tokens)) }
+        #expect(found == .vocabularySize(tensorRows: 320, tokens: 319))
+    }
+
+    @Test func vocabularyOnly() throws {
+        let found = try error(Self.llama) { file in
+            for tensor in file.tensors { file.remove(tensor.name) }
+        }
+        #expect(found == .vocabularyOnly(architecture: "llama"))
+    }
+
+    @Test func noSuchFile() {
+        let error = #expect(throws: EngineError.self) { try Model.load(path: "/nonexistent/model.gguf") }
+        guard case .file? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    // MARK: Use
+
+    @Test func options() throws {
+        let file = try Self.llama.file(format: try #require(Self.format))
+        for options in [EngineOptions(threads: 0), EngineOptions(threads: 1, batchSize: 0)] {
+            #expect(throws: EngineError.self) { try Model.load(file, options: options) }
+        }
+        let model = try Model.load(file, options: EngineOptions(threads: 1))
+        #expect(throws: EngineError.contextBeyondTraining(wanted: 1025, trained: 1024)) {
+            try model.makeGenerator(contextLength: 1025)
+        }
+        #expect(throws: EngineError.self) { try model.makeGenerator(contextLength: 0) }
+        #expect(try model.makeGenerator().capacity == 1024)
+
+        var beyond = EngineOptions(threads: 1, contextLength: 2000)
+        beyond.allowsUntrainedContext = true
+        #expect(try Model.load(file, options: beyond).makeGenerator().capacity == 2000)
+        beyond.contextLength = 1 << 60
+        let endless = try Model.load(file, options: beyond)
+        #expect(throws: EngineError.self) { try endless.makeGenerator() }
+    }
+
+    @Test func defaultContext() throws {
+        var file = Self.llama.toyFile(format: try #require(Self.format))
+        file["llama.context_length"] = .uint32(1 << 20)
+        let model = try Model.load(try file.file(), options: EngineOptions(threads: 1))
+        #expect(try model.makeGenerator().capacity == EngineOptions.defaultContextLength)
+        #expect(try model.makeGenerator(contextLength: 1 << 20).capacity == 1 << 20)
+    }
+
+    @Test func contextFull() throws {
+        let model = try Model.load(
+            try Self.hybrid.file(format: try #require(Self.format)),
+            options: EngineOptions(threads: 1, contextLength: 8))
+        let generator = try model.makeGenerator()
+        #expect(throws: EngineError.contextFull(limit: 8, wanted: 9)) { try generator.sync(Self.hybrid.tokens(9)) }
+        try generator.sync(Self.hybrid.tokens(7))
+        try generator.decode(1)
+        let error = #expect(throws: EngineError.contextFull(limit: 8, wanted: 9)) { try generator.decode(1) }
+        #expect(error?.description == "the context is full: 9 tokens are needed, 8 fit")
+        #expect(generator.count == 8)
+    }
+
+    @Test func tokensOutOfRange() throws {
+        let model = try Model.load(
+            try Self.llama.file(format: try #require(Self.format)), options: EngineOptions(threads: 1))
+        let generator = try model.makeGenerator()
+        for token: Int32 in [-1, 320, .max, .min] {
+            let expected = EngineError.tokenOutOfRange(token: token, vocabularySize: 320)
+            #expect(throws: expected) { try generator.sync([1, token]) }
+            #expect(throws: expected) { try generator.decode(token) }
+            #expect(throws: expected) { try generator.evaluate([token]) { _, _ in } }
+        }
+        #expect(throws: EngineError.self) { try generator.sync([]) }
+        #expect(generator.tokens.isEmpty)
+    }
+
+    /// int8 keys need head dimensions that are multiples of 32.
+    @Test func cacheType() throws {
+        var options = EngineOptions(threads: 1)
+        options.keyCache = .q8_0
+        let file = try ToyModel.llama.file()
+        #expect(throws: EngineError.state(.headDimension(layer: 0, dim: 16, type: .q8_0))) {
+            try Model.load(file, options: options)
+        }
+    }
+}
