@@ -95,7 +95,7 @@ struct ByteTokens: Sendable {
     /// -1 where there is none.
     private let ids: [Int32]
     private let unknown: Int32?
-    private let isEmpty: Bool
+    let isEmpty: Bool
 
     /// - Parameter text: How the token of a byte is written.
     init(_ vocabulary: Vocabulary, unknown: Int32?, text: (UInt8) -> [UInt8]) {

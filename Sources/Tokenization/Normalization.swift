@@ -62,6 +62,7 @@ enum Normalization {
             append(first, to: &result)
             stretch.removeFirst()
         }
+        sortMarks(&stretch)
         var text = ""
         for packed in stretch {
             // The Tibetan vowels that are two marks of different classes have to be put in order apart.
@@ -73,6 +74,27 @@ enum Normalization {
             }
         }
         appendComposingHangul(text.precomposedStringWithCanonicalMapping.unicodeScalars, to: &result)
+    }
+
+    /// Canonical ordering: Foundation leaves marks where they are that are newer than its tables.
+    private static func sortMarks(_ stretch: inout ArraySlice<UInt32>) {
+        func combiningClass(_ packed: UInt32) -> UInt8 { scalar(packed).properties.canonicalCombiningClass.rawValue }
+        var start = stretch.startIndex
+        while start < stretch.endIndex {
+            guard combiningClass(stretch[start]) != 0 else {
+                start += 1
+                continue
+            }
+            let end = stretch[start...].firstIndex { combiningClass($0) == 0 } ?? stretch.endIndex
+            if end - start > 1 {
+                // Swift's sort keeps the order of equals, but does not promise to.
+                let ordered = stretch[start..<end].enumerated().sorted {
+                    (combiningClass($0.element), $0.offset) < (combiningClass($1.element), $1.offset)
+                }
+                stretch.replaceSubrange(start..<end, with: ordered.map { $0.element })
+            }
+            start = end
+        }
     }
 
     /// Appends scalars, joining Hangul letters to syllables, which Foundation does only where no syllable was there

@@ -6,6 +6,7 @@ struct SentencePieceEncoder: FragmentEncoder, MergeRules {
     /// Merge rank of every token: its score turned around into an integer. `UInt32.max`: never the result of a merge.
     private let ranks: [UInt32]
     private let byteTokens: ByteTokens
+    private let unknown: Int32?
     private let separatesWords: Bool
     private let longestToken: Int
 
@@ -15,6 +16,7 @@ struct SentencePieceEncoder: FragmentEncoder, MergeRules {
         ranks = (0..<vocabulary.count).map { id in
             vocabulary.types[id].isMergeable ? Self.rank(vocabulary.scores[id]) : .max
         }
+        self.unknown = unknown
         byteTokens = ByteTokens(vocabulary, unknown: unknown, text: ByteTokens.hexadecimal)
         separatesWords = SpaceMark.separatesWords(in: vocabulary)
         longestToken = min(vocabulary.longestToken, ByteTrie.longestString)
@@ -40,6 +42,7 @@ struct SentencePieceEncoder: FragmentEncoder, MergeRules {
     func encode(
         _ text: UnsafeRawBufferPointer, afterSpecial: Bool, _ scratch: inout EncodeScratch, into ids: inout [Int32]
     ) {
+        let first = ids.count
         var escaped: [UInt8] = []
         escaped.reserveCapacity(text.count + text.count / 2)
         if addsSpacePrefix, afterSpecial { escaped.append(contentsOf: SpaceMark.utf8) }
@@ -52,6 +55,17 @@ struct SentencePieceEncoder: FragmentEncoder, MergeRules {
                 start = end
             }
         }
+        if byteTokens.isEmpty { mergeUnknown(&ids, from: first) }
+    }
+
+    /// Neighbouring unknown characters are one unknown token.
+    private func mergeUnknown(_ ids: inout [Int32], from first: Int) {
+        var kept = first
+        for index in first..<ids.count where ids[index] != unknown || kept == first || ids[kept - 1] != unknown {
+            ids[kept] = ids[index]
+            kept += 1
+        }
+        ids.removeSubrange(kept...)
     }
 
     private func encode(word: UnsafeRawBufferPointer, _ scratch: inout EncodeScratch, into ids: inout [Int32]) {

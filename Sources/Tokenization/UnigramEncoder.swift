@@ -5,25 +5,25 @@ import GGUF
 struct UnigramEncoder: FragmentEncoder {
     private let trie: ByteTrie
     /// Log probabilities by id; 0 for user-defined tokens, so that they win.
-    private let scores: [Double]
+    private let scores: [Float]
     private let unknown: Int32
-    private let unknownScore: Double
+    private let unknownScore: Float
     private let addsSpacePrefix: Bool
     private let removesExtraSpaces: Bool
     private let characterMap: CharacterMap?
 
     /// SentencePiece's penalty for a character that no token covers, below the lowest score.
-    private static let unknownPenalty = 10.0
+    private static let unknownPenalty: Float = 10
 
     init(
         _ vocabulary: Vocabulary, unknown: Int32?, addsSpacePrefix: Bool, removesExtraSpaces: Bool,
         characterMap: CharacterMap?
     ) {
         var trie = ByteTrie()
-        var scores: [Double] = []
-        var lowest = Double.infinity
+        var scores: [Float] = []
+        var lowest = Float.infinity
         for id in 0..<vocabulary.count {
-            let score = vocabulary.scores[id].isFinite ? Double(vocabulary.scores[id]) : -1e9
+            let score = vocabulary.scores[id].isFinite ? vocabulary.scores[id] : -1e9
             scores.append(vocabulary.types[id] == .userDefined ? 0 : score)
             if vocabulary.types[id] == .normal { lowest = min(lowest, score) }
             if vocabulary.types[id].isMergeable { trie.insert(vocabulary.bytes(of: id), value: Int32(id)) }
@@ -45,8 +45,9 @@ struct UnigramEncoder: FragmentEncoder {
         ids[first...].reverse()
     }
 
+    /// Sums are of single precision, as SentencePiece's: they decide between splits that are equally good otherwise.
     private struct Best {
-        var score = -Double.infinity
+        var score = -Float.infinity
         var id: Int32 = -1
         var start: Int32 = 0
     }
@@ -102,22 +103,16 @@ struct UnigramEncoder: FragmentEncoder {
         }
         var result: [UInt8] = []
         result.reserveCapacity(mapped.count + mapped.count / 2)
-        var isInWord = false
-        var hasPrefix = false
+        var hasSpace = false
         for byte in mapped {
-            if byte == 0x20 {
-                isInWord = false
-                if !removesExtraSpaces { result.append(contentsOf: SpaceMark.utf8) }
-            } else {
-                if !isInWord, removesExtraSpaces || (addsSpacePrefix && !hasPrefix) {
-                    if !removesExtraSpaces || addsSpacePrefix || hasPrefix {
-                        result.append(contentsOf: SpaceMark.utf8)
-                    }
-                    hasPrefix = true
-                }
-                isInWord = true
-                result.append(byte)
+            if byte == 0x20, removesExtraSpaces {
+                hasSpace = !result.isEmpty
+                continue
             }
+            if result.isEmpty, addsSpacePrefix { result.append(contentsOf: SpaceMark.utf8) }
+            if hasSpace || byte == 0x20 { result.append(contentsOf: SpaceMark.utf8) }
+            if byte != 0x20 { result.append(byte) }
+            hasSpace = false
         }
         return result
     }
