@@ -25,7 +25,8 @@ struct PreTokenizer: Sendable {
     /// - Throws: `TokenizerError.unknownPreTokenizer`.
     init(named name: String) throws(TokenizerError) {
         switch name {
-        case "", "default": self.init([.falconPunctuation, .gpt2, .pattern(.numbers), .pattern(.threeDigits)])
+        case "", "default":
+            self.init([.punctuation(and: "$+<=>^~|"), .gpt2, .pattern(.numbers), .pattern(.threeDigits)])
         case "gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v1-en", "jina-v2-es", "jina-v2-de",
             "jina-v2-code", "roberta-bpe", "a.x-4.0", "mellum", "modern-bert", "exaone4", "mpt", "jais", "trillion",
             "granite-docling":
@@ -34,7 +35,7 @@ struct PreTokenizer: Sendable {
         case "starcoder", "refact", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2":
             self.init([.digits, .gpt2])
         case "command-r": self.init([.digits, .gpt2], composes: true)
-        case "falcon": self.init([.falconPunctuation, .gpt2, .pattern(.threeDigits)])
+        case "falcon": self.init([.punctuation(and: "$+<=>^~|`"), .gpt2, .pattern(.threeDigits)])
         case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano":
             self.init([.words(digits: 3)], wholeWords: true, addsBOS: true)
         case "dbrx", "smaug-bpe", "glm4", "chatglm-bpe": self.init([.words(digits: 3)])
@@ -206,12 +207,12 @@ extension PreTokenizer.Pass {
         return set
     }
 
-    /// `[\p{P}$+<=>^~|`]+`
-    fileprivate static let falconPunctuation: Self = {
-        var set = ScalarSet("$+<=>^~|`")
+    /// `[\p{P}…]+`
+    fileprivate static func punctuation(and others: String) -> Self {
+        var set = ScalarSet(others)
         set.classes = .punctuation
         return .pattern(Pattern([[.some(set)]]))
-    }()
+    }
 
     fileprivate static let digits = Pass.pattern(Pattern([[.one(.number)]]))
     fileprivate static let digitTriples = Pass.pattern(Pattern([[.upTo(3, .number)]]))

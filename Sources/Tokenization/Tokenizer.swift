@@ -136,9 +136,13 @@ package final class Tokenizer: Sendable {
         var index = 0
         var afterSpecial = true
         func encodePending(upTo end: Int) {
-            guard pending < end else { return }
-            let part = UnsafeRawBufferPointer(rebasing: text[pending..<end])
-            encoder.encode(part, afterSpecial: afterSpecial, &scratch, into: &ids)
+            while pending < end {
+                let stop = Self.partEnd(text, from: pending, to: end)
+                let part = UnsafeRawBufferPointer(rebasing: text[pending..<stop])
+                encoder.encode(part, afterSpecial: afterSpecial, &scratch, into: &ids)
+                afterSpecial = false
+                pending = stop
+            }
         }
         while index < text.count, !special.isEmpty {
             guard let match = special.longestMatch(in: text, at: index) else {
@@ -153,6 +157,14 @@ package final class Tokenizer: Sendable {
             afterSpecial = true
         }
         encodePending(upTo: text.count)
+    }
+
+    /// Positions within a part have 32 bits: text of gigabytes is cut, between characters.
+    private static func partEnd(_ text: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Int {
+        guard end - start > 1 << 30 else { return end }
+        var stop = start + (1 << 30)
+        while stop > start + 4, text[stop] & 0xc0 == 0x80 { stop -= 1 }
+        return stop
     }
 
     private static func skipSpace(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
