@@ -2,11 +2,9 @@
 #ifndef CK_AVX512_H
 #define CK_AVX512_H
 
-#include "panel.h"
+#include "avx2.h"
 
 #if defined(CK_X86)
-#include <immintrin.h>
-
 // How far ahead of a row's position the row kernels ask for memory, in bytes.
 #define CK_PREFETCH 1536
 
@@ -59,20 +57,6 @@ CK_AVX512 CK_INLINE __m512i ck_load_lanes(const void *a, const void *b, const vo
     x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)b), 1);
     x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)c), 2);
     return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)d), 3);
-}
-
-CK_AVX512 CK_INLINE int ck_load_half(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
-
-// The binary16 values at byte `offset` of each block, as floats.
-CK_AVX512 CK_INLINE __m128 ck_load_4_halves(const uint8_t *const block[4], size_t offset) {
-    __m128i x = _mm_cvtsi32_si128(ck_load_half(block[0] + offset));
-    x = _mm_insert_epi16(x, ck_load_half(block[1] + offset), 1);
-    x = _mm_insert_epi16(x, ck_load_half(block[2] + offset), 2);
-    return _mm_cvtph_ps(_mm_insert_epi16(x, ck_load_half(block[3] + offset), 3));
 }
 
 CK_AVX512 CK_INLINE __m128i ck_load_8_halves(const uint8_t *const block[8], size_t offset) {

@@ -16,6 +16,17 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 CK_PORTABLE_KERNELS(32, ck_block_iq4_nl, 0)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
+    return ck_look_up256(ck_nibbles256(block + 2), _mm_setr_epi8(CK_IQ4_VALUES));
+}
+
+CK_AVX2 CK_INLINE __m128 load_scales_avx2(const uint8_t *const block[4]) { return ck_load_4_halves(block, 0); }
+
+#define CK2_BLOCK ck_block_iq4_nl
+#define CK2_SIGNED 1
+#define CK2_STEPS 1
+#include "avx2_32.h"
+
 CK_AVX512 CK_INLINE __m512i look_up(__m512i index) {
     const __m128i table = _mm_xor_si128(_mm_setr_epi8(CK_IQ4_VALUES), _mm_set1_epi8((char)128));
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
@@ -41,6 +52,7 @@ const ck_format_impl ck_impl_iq4_nl = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

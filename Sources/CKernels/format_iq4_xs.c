@@ -21,6 +21,28 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 CK_PORTABLE_KERNELS(256, ck_block_iq4_xs, 0)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
+    (void)min;
+    uint32_t low, high = (uint32_t)(block[2] | block[3] << 8);
+    memcpy(&low, block + 4, 4);
+    for (int g = 0; g < 8; g++) {
+        int value = (int)((low >> (4 * g) & 15) | (high >> (2 * g) & 3) << 4) - 32;
+        scale[2 * g] = scale[2 * g + 1] = (int16_t)value;
+    }
+}
+
+CK_AVX2 CK_INLINE void decode_avx2(const uint8_t *block, __m256i q[8]) {
+    const __m128i table = _mm_setr_epi8(CK_IQ4_VALUES);
+    for (int i = 0; i < 8; i++) q[i] = ck_look_up256(ck_nibbles256(block + 8 + 16 * i), table);
+}
+
+#define CK2_BLOCK ck_block_iq4_xs
+#define CK2_WIDTH 32
+#define CK2_SIGNED 1
+#define CK2_STEPS 1
+#define CK2_D 0
+#include "avx2_256.h"
+
 CK_AVX512 CK_INLINE __m512i look_up(__m512i index) {
     const __m128i table = _mm_xor_si128(_mm_setr_epi8(CK_IQ4_VALUES), _mm_set1_epi8((char)128));
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
@@ -59,6 +81,7 @@ const ck_format_impl ck_impl_iq4_xs = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

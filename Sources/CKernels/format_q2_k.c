@@ -18,6 +18,25 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 CK_PORTABLE_KERNELS(256, ck_block_q2_K, 1)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)block), mask = _mm_set1_epi8(15);
+    _mm256_storeu_si256((__m256i *)scale, _mm256_cvtepu8_epi16(_mm_and_si128(bytes, mask)));
+    bytes = _mm_and_si128(_mm_srli_epi16(bytes, 4), mask);
+    _mm256_storeu_si256((__m256i *)min, _mm256_cvtepu8_epi16(bytes));
+}
+
+CK_AVX2 CK_INLINE void decode_avx2(const uint8_t *block, __m256i q[8]) {
+    for (int i = 0; i < 8; i++) q[i] = ck_bit_pairs256(ck_load256(block + 16 + 32 * (i / 4)), i % 4 * 2);
+}
+
+#define CK2_BLOCK ck_block_q2_K
+#define CK2_WIDTH 16
+#define CK2_SIGNED 0
+#define CK2_STEPS 4
+#define CK2_D 80
+#define CK2_DMIN 82
+#include "avx2_256.h"
+
 CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_load_lanes(block[0], block[1], block[2], block[3]);
 }
@@ -48,6 +67,7 @@ const ck_format_impl ck_impl_q2_K = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

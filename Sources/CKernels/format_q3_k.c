@@ -21,6 +21,37 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 CK_PORTABLE_KERNELS(256, ck_block_q3_K, 0)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
+    (void)min;
+    uint32_t a, b, c;
+    memcpy(&a, block + 96, 4);
+    memcpy(&b, block + 100, 4);
+    memcpy(&c, block + 104, 4);
+    __m128i low = _mm_setr_epi32((int)a, (int)b, (int)(a >> 4), (int)(b >> 4));
+    __m128i high = _mm_setr_epi32((int)(c << 4), (int)(c << 2), (int)c, (int)(c >> 2));
+    low = _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)), _mm_and_si128(high, _mm_set1_epi8(0x30)));
+    low = _mm_sub_epi8(low, _mm_set1_epi8(32));
+    _mm256_storeu_si256((__m256i *)scale, _mm256_cvtepi8_epi16(low));
+}
+
+CK_AVX2 CK_INLINE void decode_avx2(const uint8_t *block, __m256i q[8]) {
+    __m256i third = ck_load256(block), bit = ck_bytes256(1);
+    for (int i = 0; i < 8; i++) {
+        __m256i low = ck_bit_pairs256(ck_load256(block + 32 + 32 * (i / 4)), i % 4 * 2);
+        __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(third, bit), bit);
+        q[i] = _mm256_or_si256(low, _mm256_and_si256(set, ck_bytes256(4)));
+        bit = _mm256_add_epi8(bit, bit);
+    }
+}
+
+#define CK2_BLOCK ck_block_q3_K
+#define CK2_WIDTH 16
+#define CK2_SIGNED 0
+#define CK2_STEPS 4
+#define CK2_OFFSET_SHIFT 2
+#define CK2_D 108
+#include "avx2_256.h"
+
 CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     // Two bytes early, since 16 bytes from the scales on would leave the block.
     __m512i x = ck_load_lanes(block[0] + 94, block[1] + 94, block[2] + 94, block[3] + 94);
@@ -63,6 +94,7 @@ const ck_format_impl ck_impl_q3_K = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

@@ -15,6 +15,18 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 CK_PORTABLE_KERNELS(32, ck_block_q5_0, 0)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
+    return _mm256_or_si256(ck_nibbles256(block + 6), ck_fifth_bits256(block + 2));
+}
+
+CK_AVX2 CK_INLINE __m128 load_scales_avx2(const uint8_t *const block[4]) { return ck_load_4_halves(block, 0); }
+
+#define CK2_BLOCK ck_block_q5_0
+#define CK2_SIGNED 0
+#define CK2_STEPS 4
+#define CK2_OFFSET_SHIFT 4
+#include "avx2_32.h"
+
 CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
     __m512i x = ck_load_lanes(p + 6, p + 28, p + 50, p + 72);
     *low = ck_low_nibbles(x);
@@ -36,6 +48,7 @@ const ck_format_impl ck_impl_q5_0 = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

@@ -22,6 +22,32 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 CK_PORTABLE_KERNELS(256, ck_block_q5_K, 1)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
+    __m128i words = ck_scales_k4_256(block + 4), low = _mm_cvtepu8_epi16(words);
+    __m128i high = _mm_cvtepu8_epi16(_mm_srli_si128(words, 8));
+    ck_store_twice(low, scale);
+    ck_store_twice(high, min);
+}
+
+CK_AVX2 CK_INLINE void decode_avx2(const uint8_t *block, __m256i q[8]) {
+    __m256i fifth = ck_load256(block + 16), bit = ck_bytes256(1);
+    for (int i = 0; i < 8; i++) {
+        __m256i x = ck_load256(block + 48 + 32 * (i / 2));
+        if (i % 2) x = _mm256_srli_epi16(x, 4);
+        __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(fifth, bit), bit);
+        q[i] = _mm256_or_si256(_mm256_and_si256(x, ck_bytes256(15)), _mm256_and_si256(set, ck_bytes256(16)));
+        bit = _mm256_add_epi8(bit, bit);
+    }
+}
+
+#define CK2_BLOCK ck_block_q5_K
+#define CK2_WIDTH 32
+#define CK2_SIGNED 0
+#define CK2_STEPS 4
+#define CK2_D 0
+#define CK2_DMIN 2
+#include "avx2_256.h"
+
 CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
 }
@@ -58,6 +84,7 @@ const ck_format_impl ck_impl_q5_K = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

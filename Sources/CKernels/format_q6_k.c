@@ -19,6 +19,32 @@ static void unpack(const void *p, ck_unpacked256 *out) {
 CK_PORTABLE_KERNELS(256, ck_block_q6_K, 0)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
+    (void)min;
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(block + 192));
+    _mm256_storeu_si256((__m256i *)scale, _mm256_cvtepi8_epi16(bytes));
+}
+
+CK_AVX2 CK_INLINE void decode_avx2(const uint8_t *block, __m256i q[8]) {
+    for (int half = 0; half < 2; half++) {
+        __m256i high = ck_load256(block + 128 + 32 * half);
+        for (int i = 0; i < 4; i++) {
+            __m256i low = ck_load256(block + 64 * half + 32 * (i % 2));
+            if (i >= 2) low = _mm256_srli_epi16(low, 4);
+            __m256i upper = _mm256_slli_epi16(ck_bit_pairs256(high, 2 * i), 4);
+            q[4 * half + i] = _mm256_or_si256(_mm256_and_si256(low, ck_bytes256(15)), upper);
+        }
+    }
+}
+
+#define CK2_BLOCK ck_block_q6_K
+#define CK2_WIDTH 16
+#define CK2_SIGNED 0
+#define CK2_STEPS 2
+#define CK2_OFFSET_SHIFT 5
+#define CK2_D 208
+#include "avx2_256.h"
+
 CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_load_lanes(block[0] + 192, block[1] + 192, block[2] + 192, block[3] + 192);
 }
@@ -55,6 +81,7 @@ const ck_format_impl ck_impl_q6_K = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

@@ -11,6 +11,17 @@ static void unpack(const void *p, ck_unpacked32 *out) {
 CK_PORTABLE_KERNELS(32, ck_block_q8_0, 0)
 
 #if defined(CK_X86)
+CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
+    return ck_load256(block + 2);
+}
+
+CK_AVX2 CK_INLINE __m128 load_scales_avx2(const uint8_t *const block[4]) { return ck_load_4_halves(block, 0); }
+
+#define CK2_BLOCK ck_block_q8_0
+#define CK2_SIGNED 1
+#define CK2_STEPS 1
+#include "avx2_32.h"
+
 CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
     const __m512i sign = ck_bytes512(128);
     *low = _mm512_xor_si512(ck_load_lanes(p + 2, p + 36, p + 70, p + 104), sign);
@@ -31,6 +42,7 @@ const ck_format_impl ck_impl_q8_0 = {
         {
             [CK_ISA_SCALAR] = matmul_scalar,
 #if defined(CK_X86)
+            [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
 #endif
         },

@@ -46,6 +46,7 @@ static void run_tiles(const ck_job *job, size_t block, size_t column, size_t blo
         place_tokens(job, block, column, first + t + count, next_count, &next);
         prefetch_tokens(&next, next_count);
         now.acc = scratch->acc[t];
+        now.tokens = count;
         tiles[count - 1](&now);
         t += count;
         count = next_count;

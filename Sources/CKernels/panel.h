@@ -11,8 +11,9 @@
 
 // 32 rows (two halves of 16) × 256 columns, small enough to stay in the first-level cache.
 //
-// Formats without minima are stored as w + 128 where the tile's instructions want unsigned bytes; the tile then
-// starts its sums at -128 * (sum of the activations). Formats with minima are stored as they are.
+// What q and scale hold is between the code that unpacks a format and its tile. For AVX-512, formats without minima are
+// stored as w + 128, since the instructions want unsigned bytes, and the tile starts its sums at -128 * (sum of the
+// activations); formats with minima are stored as they are. For AVX2 see avx2_256.h and avx2_32.h.
 typedef struct ck_panel {
     uint8_t q[64][2][64];      // [column / 4][half][row][column % 4]
     int32_t scale[16][2][16];  // [group][half][row]: integer scales of the 256-value formats
@@ -24,6 +25,7 @@ typedef struct ck_panel {
 // One tile's operands for one panel.
 typedef struct ck_tile {
     const ck_panel *panel;
+    size_t tokens;
     size_t blocks;                          // Q8_32: blocks of 32 in the panel, 1…8
     const int8_t *q[CK_TILE_TOKENS];        // 256 int8 of each token
     const uint8_t *aux[CK_TILE_TOKENS];     // Q8_32: its d of the panel's first block; Q8_256: its ck_act256

@@ -10,8 +10,9 @@
 // Up to this many tokens a product goes row by row, above it by panels.
 #define CK_ROWS_LIMIT 8
 
-// Bytes of one token's activations in a row kernel's order, an upper bound over formats and instruction sets.
-CK_INLINE size_t ck_rows_prepared_bytes(size_t cols) { return 2 * ck_round_up(cols, 256); }
+// Bytes of one token's activations in a row kernel's order, an upper bound over formats and instruction sets: 256 bytes
+// per 128 columns, 448 per 256, or a copy of the activation row.
+CK_INLINE size_t ck_rows_prepared_bytes(size_t cols) { return 2 * ck_round_up(cols, 512); }
 
 // act: a prepared activation row; out: 64-byte aligned.
 typedef void (*ck_rows_prepare_fn)(const void *act, size_t cols, void *out);
