@@ -34,8 +34,8 @@ let package = Package(
         .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates"]),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "GGUF", "TestSupport"]),
         .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
-        .testTarget(name: "InferKitTests", dependencies: ["InferKit", "TestSupport"]),
-        .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "Engine", "GGUF", "TestSupport"]),
+        .testTarget(name: "InferKitTests", dependencies: ["InferKit", "ChatTemplates", "GGUF", "TestSupport"]),
+        .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "InferKit", "Engine", "GGUF", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

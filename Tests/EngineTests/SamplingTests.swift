@@ -189,23 +189,24 @@ private func logits(_ probabilities: [Float]) -> [Float] { probabilities.map { F
         for _ in 0..<4 { #expect(seeded.next() == expected.next()) }
     }
 
-    @Test(
-        arguments: [
-            "temperature": \SamplingParameters.temperature, "top-p": \.topP, "min-p": \.minP, "typical-p": \.typicalP,
-            "XTC probability": \.xtcProbability, "XTC threshold": \.xtcThreshold,
-            "repetition penalty": \.repetitionPenalty, "frequency penalty": \.frequencyPenalty,
-            "presence penalty": \.presencePenalty, "DRY multiplier": \.dryMultiplier, "DRY base": \.dryBase,
-            "mirostat tau": \.mirostatTau, "mirostat eta": \.mirostatEta,
-        ] as [String: WritableKeyPath<SamplingParameters, Float> & Sendable])
-    func valuesOutOfRangeAreNamed(name: String, path: WritableKeyPath<SamplingParameters, Float> & Sendable) {
-        for value in [Float.nan, .infinity, -.infinity, 2e6] {
-            var parameters = SamplingParameters()
-            parameters[keyPath: path] = value
-            do throws(SamplingError) {
-                try parameters.validate()
-                Issue.record("\(name) = \(value) was accepted")
-            } catch {
-                #expect(error.description.hasPrefix("\(name) is "))
+    @Test func valuesOutOfRangeAreNamed() {
+        let paths: [(String, WritableKeyPath<SamplingParameters, Float>)] = [
+            ("temperature", \.temperature), ("top-p", \.topP), ("min-p", \.minP), ("typical-p", \.typicalP),
+            ("XTC probability", \.xtcProbability), ("XTC threshold", \.xtcThreshold),
+            ("repetition penalty", \.repetitionPenalty), ("frequency penalty", \.frequencyPenalty),
+            ("presence penalty", \.presencePenalty), ("DRY multiplier", \.dryMultiplier), ("DRY base", \.dryBase),
+            ("mirostat tau", \.mirostatTau), ("mirostat eta", \.mirostatEta),
+        ]
+        for (name, path) in paths {
+            for value in [Float.nan, .infinity, -.infinity, 2e6] {
+                var parameters = SamplingParameters()
+                parameters[keyPath: path] = value
+                do throws(SamplingError) {
+                    try parameters.validate()
+                    Issue.record("\(name) = \(value) was accepted")
+                } catch {
+                    #expect(error.description.hasPrefix("\(name) is "))
+                }
             }
         }
         #expect(throws: Never.self) { try SamplingParameters().validate() }

@@ -1,7 +1,7 @@
-import InferKit
+package import InferKit
 
 /// What a message at the chat prompt means.
-enum ChatInput: Equatable {
+package enum ChatInput: Equatable {
     case nothing, quit, help, clear
     case save(String)
     case unknown(String)
@@ -18,7 +18,7 @@ enum ChatInput: Equatable {
 
         """
 
-    init(_ message: String) {
+    package init(_ message: String) {
         let words = message.split(maxSplits: 1, whereSeparator: \.isWhitespace)
         // A path such as /etc/hosts is a message, a word after the slash is a command.
         guard message.hasPrefix("/"), !message.contains("\n"), let command = words.first,
@@ -38,7 +38,7 @@ enum ChatInput: Equatable {
     }
 
     /// A conversation for people to read.
-    static func text(of transcript: Transcript) -> String {
+    package static func text(of transcript: Transcript) -> String {
         transcript.map { entry in
             let speaker =
                 switch entry {
@@ -61,15 +61,17 @@ extension String {
 }
 
 /// Puts the lines of a message together: a trailing backslash continues, `"""` encloses.
-struct MessageCollector {
+package struct MessageCollector {
     private var lines: [String] = []
     private var isQuoted = false
 
-    var isEmpty: Bool { lines.isEmpty && !isQuoted }
-    var text: String { lines.joined(separator: "\n") }
+    package init() {}
+
+    package var isEmpty: Bool { lines.isEmpty && !isQuoted }
+    package var text: String { lines.joined(separator: "\n") }
 
     /// - Returns: the message when the line completes it.
-    mutating func append(_ line: String) -> String? {
+    package mutating func append(_ line: String) -> String? {
         var line = line
         if isEmpty, line.hasPrefix("\"\"\"") {
             isQuoted = true

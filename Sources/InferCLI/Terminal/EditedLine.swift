@@ -1,31 +1,31 @@
 /// A line of text with a cursor, apart from any terminal.
-struct EditedLine: Equatable {
-    enum Edit: Equatable {
+package struct EditedLine: Equatable {
+    package enum Edit: Equatable {
         case left, right, home, end, deleteBackward, deleteForward, deleteWord, deleteToStart, deleteToEnd
     }
 
-    private(set) var characters: [Character]
+    package private(set) var characters: [Character]
     /// The cursor stands before the character of this index.
-    private(set) var cursor: Int
+    package private(set) var cursor: Int
 
-    init(_ characters: [Character] = []) {
+    package init(_ characters: [Character] = []) {
         self.characters = characters
         cursor = characters.count
     }
 
     /// A combining mark joins the character before the cursor.
-    mutating func insert(_ text: String) {
+    package mutating func insert(_ text: String) {
         let before = Array(String(characters[..<cursor]) + text)
         characters = before + characters[cursor...]
         cursor = before.count
     }
 
-    mutating func deleteForward() {
+    package mutating func deleteForward() {
         guard cursor < characters.count else { return }
         characters.remove(at: cursor)
     }
 
-    mutating func apply(_ edit: Edit) {
+    package mutating func apply(_ edit: Edit) {
         switch edit {
         case .left: cursor = max(cursor - 1, 0)
         case .right: cursor = min(cursor + 1, characters.count)
@@ -52,7 +52,7 @@ struct EditedLine: Equatable {
     }
 
     /// The part around the cursor that fits into `columns`, and the cursor's column in it.
-    func visible(columns: Int) -> (text: String, cursor: Int) {
+    package func visible(columns: Int) -> (text: String, cursor: Int) {
         var first = cursor
         var width = 0
         while first > 0, width + Self.width(characters[first - 1]) <= columns {
@@ -78,7 +78,7 @@ struct EditedLine: Equatable {
     }
 
     /// Columns on a terminal: two for East Asian wide characters and emoji (Unicode Standard Annex 11, in ranges).
-    static func width(_ character: Character) -> Int {
+    package static func width(_ character: Character) -> Int {
         guard let scalar = character.unicodeScalars.first else { return 0 }
         switch scalar.value {
         case 0x1100...0x115F, 0x2E80...0xA4CF, 0xAC00...0xD7A3, 0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF00...0xFF60,

@@ -1,8 +1,8 @@
 import Foundation
 
 /// Turns the bytes that a terminal sends into keys.
-struct KeyReader {
-    enum Key: Equatable {
+package struct KeyReader {
+    package enum Key: Equatable {
         case text(String)
         case enter, interrupt, end, closed, previous, following, suspend, clearScreen, unknown
         case edit(EditedLine.Edit)
@@ -11,9 +11,9 @@ struct KeyReader {
     private let nextByte: () -> UInt8?
 
     /// - Parameter nextByte: waits for a byte; nil when there will be no more.
-    init(nextByte: @escaping () -> UInt8? = KeyReader.standardInput) { self.nextByte = nextByte }
+    package init(nextByte: @escaping () -> UInt8? = KeyReader.standardInput) { self.nextByte = nextByte }
 
-    func next() -> Key {
+    package func next() -> Key {
         guard let byte = nextByte() else { return .closed }
         switch byte {
         case 0x0D, 0x0A: return .enter
@@ -85,7 +85,7 @@ struct KeyReader {
         return .text(String(decoding: bytes, as: UTF8.self))
     }
 
-    static func standardInput() -> UInt8? {
+    package static func standardInput() -> UInt8? {
         var byte: UInt8 = 0
         while true {
             let count = read(STDIN_FILENO, &byte, 1)

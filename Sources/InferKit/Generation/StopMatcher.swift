@@ -1,6 +1,7 @@
 /// Finds stop sequences in a text that comes in pieces, and never lets a part of one through.
 ///
-/// Text that could still become a stop sequence is held back: the longest suffix that is the beginning of one.
+/// Text that could still become a stop sequence is held back: the longest suffix that is the beginning of one. The
+/// stop sequence that ends first counts, of several that end there the longest.
 package struct StopMatcher: Sendable {
     // Bytes rather than characters: a stop sequence matches what was written, whatever the pieces combine to.
     private let stops: [[UInt8]]
@@ -17,10 +18,12 @@ package struct StopMatcher: Sendable {
     package mutating func append(_ piece: String) -> (text: String, stop: String?) {
         guard !hasMatched else { return ("", nil) }
         guard !stops.isEmpty else { return (piece, nil) }
-        held += piece.utf8
-        if let (start, stop) = firstMatch() {
+        // Byte by byte, so that the result does not depend on how the text was cut into pieces.
+        for byte in piece.utf8 {
+            held.append(byte)
+            guard let stop = matchAtEnd() else { continue }
             hasMatched = true
-            let text = String(decoding: held[..<start], as: UTF8.self)
+            let text = String(decoding: held.dropLast(stop.count), as: UTF8.self)
             held = []
             return (text, String(decoding: stop, as: UTF8.self))
         }
@@ -36,13 +39,13 @@ package struct StopMatcher: Sendable {
         return String(decoding: held, as: UTF8.self)
     }
 
-    /// The match that starts first; of several there the longest.
-    private func firstMatch() -> (start: Int, stop: [UInt8])? {
-        for start in held.indices {
-            let matches = stops.filter { held[start...].starts(with: $0) }
-            if let longest = matches.max(by: { $0.count < $1.count }) { return (start, longest) }
+    /// The longest stop sequence that the held text ends with.
+    private func matchAtEnd() -> [UInt8]? {
+        var longest: [UInt8]?
+        for stop in stops where stop.count > longest?.count ?? 0 && held.suffix(stop.count).elementsEqual(stop) {
+            longest = stop
         }
-        return nil
+        return longest
     }
 
     /// Length of the longest suffix that a stop sequence could begin with.

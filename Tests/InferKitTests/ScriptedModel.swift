@@ -1,0 +1,183 @@
+import ChatTemplates
+import Foundation
+import InferKit
+import Synchronization
+
+/// A model that says what a test wants: tokens are bytes, a few have two.
+final class ScriptedModel: ModelBackend {
+    static let end: Int32 = 256
+    static let turnStart: Int32 = 257
+    static let turnEnd: Int32 = 258
+    /// "ab" as one token, which encoding prefers to the two letters.
+    static let pair: Int32 = 259
+
+    /// What happened, in order.
+    struct Log: Sendable {
+        var synced: [[Int32]] = []
+        var decoded: [Int32] = []
+        var threads: Set<String> = []
+        var generators = 0
+    }
+
+    let contextLength: Int
+    let chatFormat: (any ChatFormat)?
+    let vocabularySize = 260
+    let endOfGeneration: Set<Int32> = [ScriptedModel.end, ScriptedModel.turnEnd]
+    let log = Mutex(Log())
+    /// All tokens so far → the next one; nil: logits that are not numbers.
+    let next: @Sendable ([Int32]) -> Int32?
+    let isFlat: Bool
+    let beforeDecode: @Sendable (Int) -> Void
+
+    /// - Parameters:
+    ///   - answer: said after every prompt, then the end.
+    ///   - beforeDecode: called with the number of tokens decoded so far, on the model's thread.
+    init(
+        _ answer: String = "", tokens: [Int32]? = nil, contextLength: Int = 1000,
+        chatFormat: (any ChatFormat)? = ChatML(), isFlat: Bool = false,
+        beforeDecode: @escaping @Sendable (Int) -> Void = { _ in },
+        next: (@Sendable ([Int32]) -> Int32?)? = nil
+    ) {
+        let script = (tokens ?? answer.utf8.map(Int32.init)) + [Self.end]
+        self.contextLength = contextLength
+        self.chatFormat = chatFormat
+        self.isFlat = isFlat
+        self.beforeDecode = beforeDecode
+        self.next =
+            next ?? { sequence in
+                // The answer starts behind the last "assistant\n", or at the beginning of a raw prompt.
+                let marker = [Self.turnStart] + "assistant\n".utf8.map(Int32.init)
+                let start = sequence.indices.last { sequence[$0...].starts(with: marker) }.map { $0 + marker.count }
+                let said = sequence.count - (start ?? 1)
+                return said < script.count ? script[said] : Self.end
+            }
+    }
+
+    var information: ModelInformation {
+        ModelInformation(
+            name: "scripted", architecture: "script", parameters: 0, activeParameters: 0, weightBytes: 0,
+            vocabularySize: vocabularySize, trainedContextLength: contextLength, contextLength: contextLength,
+            threads: 1, chatTemplate: nil, chatFormat: chatFormat?.name)
+    }
+
+    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
+        var rest = Substring(text)
+        var tokens: [Int32] = []
+        let special: [(String, Int32)] = [("<|im_start|>", Self.turnStart), ("<|im_end|>", Self.turnEnd)]
+        while !rest.isEmpty {
+            if parseSpecial, let (name, id) = special.first(where: { rest.hasPrefix($0.0) }) {
+                tokens.append(id)
+                rest = rest.dropFirst(name.count)
+            } else if rest.hasPrefix("ab") {
+                tokens.append(Self.pair)
+                rest = rest.dropFirst(2)
+            } else {
+                tokens += rest.removeFirst().utf8.map(Int32.init)
+            }
+        }
+        return tokens
+    }
+
+    static func bytes(_ token: Int32) -> [UInt8] {
+        switch token {
+        case 0..<256: [UInt8(token)]
+        case pair: Array("ab".utf8)
+        default: []
+        }
+    }
+
+    func decode(_ tokens: [Int32], renderSpecial: Bool) -> String {
+        String(decoding: tokens.flatMap(Self.bytes), as: UTF8.self)
+    }
+
+    func makeTextDecoder() -> any TextDecoder { Decoder() }
+
+    func tokens(containing texts: [String]) -> Set<Int32> { Set(texts.flatMap(\.utf8).map(Int32.init)) }
+
+    func makeGenerator() throws -> any TokenGenerator {
+        log.withLock { $0.generators += 1 }
+        return Generator(self)
+    }
+
+    /// Whole characters only, as far as these tests need it.
+    private struct Decoder: TextDecoder {
+        var pending: [UInt8] = []
+
+        mutating func append(_ token: Int32) -> String {
+            pending += ScriptedModel.bytes(token)
+            guard let text = String(validating: pending, as: UTF8.self) else { return "" }
+            pending = []
+            return text
+        }
+
+        mutating func finish() -> String { String(decoding: pending, as: UTF8.self) }
+    }
+
+    private final class Generator: TokenGenerator {
+        let model: ScriptedModel
+        var tokens: [Int32] = []
+        var decodes = 0
+        let logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: 260)
+
+        init(_ model: ScriptedModel) { self.model = model }
+
+        deinit { logits.deallocate() }
+
+        var capacity: Int { model.contextLength }
+
+        func sync(_ wanted: [Int32], isCancelled: () -> Bool, progress: (Int, Int) -> Void) throws {
+            model.log.withLock {
+                $0.synced.append(wanted)
+                $0.threads.insert(Thread.current.name ?? "")
+            }
+            let known = zip(tokens, wanted).prefix { $0 == $1 }.count
+            tokens = Array(wanted.prefix(known))
+            let total = wanted.count - known
+            for (done, token) in wanted[known...].enumerated() {
+                if isCancelled() { throw GenerationInterrupted() }
+                tokens.append(token)
+                progress(done + 1, total)
+            }
+            writeLogits()
+        }
+
+        func decode(_ token: Int32) throws {
+            model.beforeDecode(decodes)
+            decodes += 1
+            model.log.withLock {
+                $0.decoded.append(token)
+                $0.threads.insert(Thread.current.name ?? "")
+            }
+            tokens.append(token)
+            writeLogits()
+        }
+
+        private func writeLogits() {
+            guard let next = model.next(tokens) else { return logits.update(repeating: .nan) }
+            logits.update(repeating: model.isFlat ? 0 : -100)
+            logits[Int(next)] = model.isFlat ? 0 : 100
+            // Printable ASCII only, so that a drawn text is text.
+            if model.isFlat {
+                for id in 0..<260 where !(0x20..<0x7F).contains(id) { logits[id] = -.infinity }
+            }
+        }
+    }
+}
+
+/// The text of all `.text` events, and the last event.
+func collect(
+    _ events: AsyncThrowingStream<GenerationEvent, any Error>
+) async throws -> (texts: [String], tokens: [Int32], reason: FinishReason?, usage: Usage?) {
+    var texts: [String] = []
+    var tokens: [Int32] = []
+    var finish: (FinishReason, Usage)?
+    for try await event in events {
+        switch event {
+        case .text(let text): texts.append(text)
+        case .token(let token): tokens.append(token)
+        case .finished(let reason, let usage): finish = (reason, usage)
+        case .prefill: break
+        }
+    }
+    return (texts, tokens, finish?.0, finish?.1)
+}
