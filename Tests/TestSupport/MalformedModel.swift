@@ -27,6 +27,8 @@ extension MalformedCorpus {
         + tokenIDs + [
             vocabulary("no model") { $0["tokenizer.ggml.model"] = nil },
             vocabulary("unknown model") { $0["tokenizer.ggml.model"] = .string("gpt-17") },
+            vocabulary("model that steers the terminal") { $0["tokenizer.ggml.model"] = .string("\u{1b}[2J") },
+            vocabulary("pre-tokenizer that steers the terminal") { $0["tokenizer.ggml.pre"] = .string("\u{1b}[2J") },
             vocabulary("empty model") { $0["tokenizer.ggml.model"] = .string("") },
             vocabulary("no tokens") { $0["tokenizer.ggml.tokens"] = nil },
             vocabulary("zero tokens") { $0["tokenizer.ggml.tokens"] = .array(GGUFArray([String]())) },
@@ -111,6 +113,11 @@ extension MalformedCorpus {
         + floats + [
             llama("no architecture") { $0["general.architecture"] = nil },
             llama("unknown architecture") { $0["general.architecture"] = .string("gpt-17") },
+            llama("architecture that steers the terminal") {
+                $0["general.architecture"] = .string("\u{1b}[2J\u{7}" + String(repeating: "x", count: 100_000))
+            },
+            llama("number of layers that steers the terminal") { $0["llama.block_count"] = .string("\u{1b}[2J\n") },
+            llama("tensor that steers the terminal") { $0.random("\u{1b}[2J\n", [1]) },
             llama("architecture is a number") { $0["general.architecture"] = .uint32(1) },
             llama("keys of another architecture") { $0["general.architecture"] = .string("qwen3") },
             llama("heads do not divide into key/value heads") {

@@ -1,3 +1,5 @@
+import GGUF
+
 /// Everything that can go wrong between a model file and its logits. Each case says what was found and what
 /// would have been right; nothing is thrown from inside a forward pass.
 package enum EngineError: Error, Equatable {
@@ -34,11 +36,11 @@ extension EngineError: CustomStringConvertible {
         case .file(let message):
             message
         case .vocabularyOnly(let architecture):
-            "this file has a vocabulary for '\(architecture)' but no tensors: it can tokenize, not generate"
+            "this file has a vocabulary for '\(architecture.printable(limit: 60))' but no tensors: it can tokenize, not generate"
         case .unsupportedArchitecture(let name, let known):
-            "unsupported model architecture '\(name)'; known are \(known.joined(separator: ", "))"
+            "unsupported model architecture '\(name.printable(limit: 60))'; known are \(known.joined(separator: ", "))"
         case .hyperparameter(let key, let found, let expected):
-            "metadata key '\(key)': found \(found), expected \(expected)"
+            "metadata key '\(key)': found \(found.printable(limit: 200)), expected \(expected)"
         case .missingTensor(let name, let expected):
             "tensor '\(name)' \(expected) is missing"
         case .tensorShape(let name, let expected, let found):
@@ -67,7 +69,7 @@ extension EngineError: CustomStringConvertible {
     }
 
     private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(5).joined(separator: ", ")
+        let shown = names.prefix(5).map { $0.printable() }.joined(separator: ", ")
         return names.count > 5 ? "\(shown) and \(names.count - 5) more" : shown
     }
 }
