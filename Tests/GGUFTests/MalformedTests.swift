@@ -26,7 +26,7 @@ import Testing
     }
 
     /// Cases of the later stages must be good GGUF: they are meant to fail there, not here.
-    @Test(.timeLimit(.minutes(1)), arguments: MalformedCorpus.groups.map { $0.name })
+    @Test(.timeLimit(.minutes(5)), arguments: MalformedCorpus.groups.map { $0.name })
     func parse(group: String) throws {
         let directory = try TemporaryDirectory()
         let group = try #require(MalformedCorpus.groups.first { $0.name == group })
@@ -50,7 +50,7 @@ import Testing
     }
 
     /// The same files from memory, where the end of the data is the end of an allocation that AddressSanitizer watches.
-    @Test(.timeLimit(.minutes(1))) func parseFromMemory() throws {
+    @Test(.timeLimit(.minutes(5))) func parseFromMemory() throws {
         for malformed in MalformedCorpus.cases where malformed.stage == .parse {
             let files = try malformed.files()
             guard files.count == 1, !malformed.name.hasPrefix("split") else { continue }
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func everyPrefixIsAnError() throws {
+    @Test(.timeLimit(.minutes(5))) func everyPrefixIsAnError() throws {
         let bytes = RawFile.sample.bytes
         #expect(throws: Never.self) { try GGUFFile(bytes: bytes) }
         for length in bytes.indices {
@@ -67,7 +67,7 @@ import Testing
     }
 
     /// Random damage: either a typed error, or a file whose every value can be read.
-    @Test(.timeLimit(.minutes(1)), arguments: [1, 2, 3, 4])
+    @Test(.timeLimit(.minutes(5)), arguments: [1, 2, 3, 4])
     func randomDamage(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         let original = RawFile.sample.bytes
