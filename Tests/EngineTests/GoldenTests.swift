@@ -9,13 +9,18 @@ import Testing
 @Suite(.enabled(if: SharedData.goldens != nil, "INFER_GOLDENS names the golden models"))
 struct GoldenTests {
     /// Float files: every stored position within 2e-3, and the same best token wherever the reference's two
-    /// best are more than 1e-2 apart.
+    /// best are more than 1e-2 apart. In pieces and on other threads the bits are the same.
     @Test(arguments: GoldenFolder.float)
     func floatLogits(_ folder: GoldenFolder) throws {
         let model = try Model.load(path: folder.model, options: .golden)
+        var options = EngineOptions.golden
+        options.batchSize = 7
+        options.threads = 3
+        let inPieces = try Model.load(path: folder.model, options: options)
         var difference = LogitsDifference()
         for prompt in folder.meta.prompts where prompt.positionIdsThw == nil {
             let logits = try model.allLogits(prompt.tokens)
+            #expect(logits == (try inPieces.allLogits(prompt.tokens)))
             for (reference, position) in zip(try folder.rows(prompt.logitsFile), prompt.positions) {
                 difference.add(logits[position], reference: reference, margin: 1e-2)
             }

@@ -12,7 +12,7 @@ package final class Generator {
 
     private let sequence: SequenceState
     private let batch: Batch
-    private let work = Workspace()
+    private let work: Workspace
     /// True while ``logits`` belong to the last of ``tokens``.
     private var logitsAreCurrent = false
     private var checkpoint: Checkpoint?
@@ -28,6 +28,8 @@ package final class Generator {
         self.model = model
         sequence = try model.makeSequence(contextLength: capacity)
         batch = Batch(capacity: min(model.options.batchSize, capacity), maximumSegments: 1)
+        // It grows if the estimate is too low.
+        work = Workspace(bytes: min(model.memory(contextLength: capacity).scratch, 1 << 32))
         logits = .allocate(capacity: model.architecture.head.vocabularySize)
         logits.initialize(repeating: 0)
         tokens.reserveCapacity(min(capacity, EngineOptions.defaultContextLength))

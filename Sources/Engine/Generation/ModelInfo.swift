@@ -6,7 +6,7 @@ package struct ModelInfo: Sendable {
     /// `general.name`, if the file has one.
     package let name: String?
     package let layers: Int
-    /// How many layers of each kind, most frequent first, for example `[("gated delta net", 18), ("attention", 6)]`.
+    /// How many layers of each kind, most frequent first, for example `[("recurrent", 18), ("attention", 6)]`.
     package let layerKinds: [(kind: String, count: Int)]
     package let vocabularySize: Int
     package let embeddingLength: Int
@@ -99,6 +99,6 @@ extension Model {
         let logits = 4 * info.vocabularySize * (Self.logitRowsPerPiece + 1)
         return MemoryFigures(
             weights: info.weightBytes, cache: stateLayout.bytes(capacity: contextLength),
-            scratch: options.batchSize * perToken + logits)
+            scratch: min(options.batchSize, contextLength) * perToken + logits)
     }
 }

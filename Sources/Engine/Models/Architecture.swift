@@ -24,23 +24,3 @@ package struct ExpertCounts: Sendable, Equatable {
     package let count: Int
     package let used: Int
 }
-
-/// Which families exist. A new family adds a line here.
-package enum Registry {
-    private static let families: [(names: [String], type: any Architecture.Type)] = [
-        (["llama"], Llama.self),
-        (["qwen2", "qwen2moe"], Qwen2.self),
-        (["qwen3", "qwen3moe"], Qwen3.self),
-        (["qwen35", "qwen35moe"], Qwen35.self),
-    ]
-
-    /// The values of `general.architecture` that can be run.
-    package static let names: [String] = families.flatMap(\.names)
-
-    static func family(_ name: String) throws(EngineError) -> any Architecture.Type {
-        guard let family = families.first(where: { $0.names.contains(name) }) else {
-            throw .unsupportedArchitecture(name: name, known: names)
-        }
-        return family.type
-    }
-}

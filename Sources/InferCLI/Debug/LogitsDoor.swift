@@ -49,24 +49,30 @@ struct LogitsDoor: ParsableCommand {
         if let threads { options.threads = threads }
         let generator = try Model.load(path: modelPath.model, options: options).makeGenerator()
 
-        guard FileManager.default.createFile(atPath: output, contents: nil) else {
-            throw ValidationError("cannot write \(output)")
-        }
-        let file = try FileHandle(forWritingTo: URL(filePath: output))
-        defer { try? file.close() }
+        // Nothing is written before the first logits are there, so that a refused request leaves no file.
         guard all else {
             try generator.sync(ids)
-            return try file.write(contentsOf: littleEndian(generator.logits))
+            return try open().write(contentsOf: littleEndian(generator.logits))
         }
+        var file: FileHandle?
         var failure: (any Error)?
         try generator.evaluate(ids, isCancelled: { failure != nil }) { _, logits in
             do {
-                if failure == nil { try file.write(contentsOf: littleEndian(logits)) }
+                guard failure == nil else { return }
+                if file == nil { file = try open() }
+                try file?.write(contentsOf: littleEndian(logits))
             } catch {
                 failure = error
             }
         }
         if let failure { throw failure }
+    }
+
+    private func open() throws -> FileHandle {
+        guard FileManager.default.createFile(atPath: output, contents: nil),
+            let file = FileHandle(forWritingAtPath: output)
+        else { throw CommandError("cannot write \(output)") }
+        return file
     }
 
     private func littleEndian(_ values: UnsafeMutableBufferPointer<Float>) -> Data {
@@ -78,7 +84,11 @@ struct LogitsDoor: ParsableCommand {
     private func tokenIDs() throws -> [Int32] {
         var text = tokens
         if text.hasPrefix("@") {
-            text = try String(contentsOf: URL(filePath: String(text.dropFirst())), encoding: .utf8)
+            let path = String(text.dropFirst())
+            guard let content = FileManager.default.contents(atPath: path) else {
+                throw CommandError("cannot read \(path)")
+            }
+            text = String(decoding: content, as: UTF8.self)
         }
         return try text.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map { part in
             guard let id = Int32(part) else { throw ValidationError("'\(part)' is not a token id") }

@@ -32,6 +32,8 @@ package struct AttentionBlock: Sendable {
     let attnOutputBias: FloatVector?
     let attnQNorm: FloatVector?  // (keyDim)
     let attnKNorm: FloatVector?  // (keyDim)
+    /// Everything that the layer's input is multiplied with.
+    private let inputKinds: ActivationKinds
 
     package init(
         _ tensors: LayerWeights, _ shape: DecoderShape, layer: Int, _ options: Options = Options()
@@ -75,6 +77,7 @@ package struct AttentionBlock: Sendable {
         attnOutputBias = try tensors.bias("attn_output", width, options.outputBias)
         attnQNorm = options.qkNorm ? try tensors.vector("attn_q_norm", keyDim) : nil
         attnKNorm = options.qkNorm ? try tensors.vector("attn_k_norm", keyDim) : nil
+        inputKinds = ActivationKinds(attnQ, attnK, attnV)
     }
 
     /// What the layer remembers.
@@ -86,7 +89,7 @@ package struct AttentionBlock: Sendable {
         pass.work.scoped {
             let (qg, k, v) = (pass.matrix(attnQ.rows), pass.matrix(attnK.rows), pass.matrix(attnV.rows))
             cpu.matmul(
-                pass.prepare(x, for: attnQ, attnK, attnV), Product(attnQ, bias: attnQBias, into: qg),
+                pass.prepare(x, for: inputKinds), Product(attnQ, bias: attnQBias, into: qg),
                 Product(attnK, bias: attnKBias, into: k), Product(attnV, bias: attnVBias, into: v))
 
             // With a gate every head is [query | gate].

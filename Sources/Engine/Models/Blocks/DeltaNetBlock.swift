@@ -18,6 +18,8 @@ package struct DeltaNetBlock: Sendable {
     let ssmDt: FloatVector  // (valueHeads)
     let ssmNorm: FloatVector  // (headDim)
     let ssmOut: Weight  // (valueHeads · headDim → embedding)
+    /// Everything that the layer's input is multiplied with.
+    private let inputKinds: ActivationKinds
 
     package init(
         _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape, order: KeyHeadOrder
@@ -51,6 +53,7 @@ package struct DeltaNetBlock: Sendable {
         ssmDt = try tensors.vector(exactly: "ssm_dt.bias", valueHeads)
         ssmNorm = try tensors.vector("ssm_norm", headDim)
         ssmOut = try tensors.matrix("ssm_out", in: inner, out: width)
+        inputKinds = ActivationKinds(attnQkv, attnGate, ssmAlpha, ssmBeta)
     }
 
     /// What the layer remembers.
@@ -64,13 +67,11 @@ package struct DeltaNetBlock: Sendable {
     package func forward(_ x: Matrix, layer: Int, _ pass: Pass, into out: Matrix) {
         let cpu = pass.cpu
         pass.work.scoped {
-            let u = pass.matrix(attnQkv.rows)
-            let z = pass.matrix(attnGate.rows).heads(valueHeads, dim: headDim)
+            let (u, z) = (pass.matrix(attnQkv.rows), pass.matrix(attnGate.rows))
             let (alpha, beta) = (pass.matrix(valueHeads), pass.matrix(valueHeads))
-            let gate = Matrix(z.pointer, rows: z.rows, cols: attnGate.rows, stride: z.rowStride)
             cpu.matmul(
-                pass.prepare(x, for: attnQkv, attnGate, ssmAlpha, ssmBeta), Product(attnQkv, into: u),
-                Product(attnGate, into: gate), Product(ssmAlpha, into: alpha), Product(ssmBeta, into: beta))
+                pass.prepare(x, for: inputKinds), Product(attnQkv, into: u),
+                Product(attnGate, into: z), Product(ssmAlpha, into: alpha), Product(ssmBeta, into: beta))
 
             let qkv = pass.matrix(u.cols)
             cpu.causalConv(u, ssmConv1d, layer: layer, pass.batch, into: qkv)
@@ -85,7 +86,7 @@ package struct DeltaNetBlock: Sendable {
             let y = remembered.heads(valueHeads, dim: headDim)
             cpu.gatedDeltaNet(
                 q: q, k: k, v: v, decay: alpha, beta: beta, keyHeads: order, layer: layer, pass.batch, into: y)
-            cpu.gatedRMSNorm(y, ssmNorm, gate: z, eps: epsilon, into: y)
+            cpu.gatedRMSNorm(y, ssmNorm, gate: z.heads(valueHeads, dim: headDim), eps: epsilon, into: y)
             cpu.matmul(ssmOut, pass.prepare(remembered, for: ssmOut), into: out)
         }
     }

@@ -69,7 +69,7 @@ package struct ExpertsBlock: Sendable {
         }
         var kinds = ActivationKinds(ffnGateInp, gate, up)
         if let ffnGateInpShexp { kinds.formUnion(ActivationKinds(ffnGateInpShexp)) }
-        if let sharedExpert { kinds.formUnion(ActivationKinds(sharedExpert.ffnGate, sharedExpert.ffnUp)) }
+        if let sharedExpert { kinds.formUnion(sharedExpert.inputKinds) }
         inputKinds = kinds
     }
 

@@ -21,6 +21,8 @@ package struct DenseBlock: Sendable {
     let ffnUpBias: FloatVector?
     let ffnDownBias: FloatVector?
     let activation: GatedActivation
+    /// Everything that the block's input is multiplied with.
+    let inputKinds: ActivationKinds
 
     /// - Parameter suffix: `_shexp` for the shared expert of a mixture.
     package init(
@@ -34,11 +36,12 @@ package struct DenseBlock: Sendable {
         ffnUpBias = try tensors.bias("ffn_up\(suffix)", width, biases)
         ffnDownBias = try tensors.bias("ffn_down\(suffix)", embedding, biases)
         self.activation = activation
+        inputKinds = ActivationKinds(ffnGate, ffnUp)
     }
 
     /// x, out (tokens, embedding).
     package func forward(_ x: Matrix, _ pass: Pass, into out: Matrix) {
-        forward(pass.prepare(x, for: ffnGate, ffnUp), pass, into: out)
+        forward(pass.prepare(x, for: inputKinds), pass, into: out)
     }
 
     /// The same for input that is prepared already, for example for the routed experts beside it.

@@ -4,7 +4,8 @@
 ///     x = eh_proj · [enorm(embedding of token t + 1) | hnorm(hidden state t)]
 ///     logits = output · shared_head_norm(block(x))
 ///
-/// Bound and checked with the rest of the file. The main pass does not run it.
+/// Bound and checked with the rest of the file. The main pass does not run it; the hidden state it starts from is
+/// what ``Architecture/forward(_:into:)`` yields.
 package struct NextTokenLayer<Block: Sendable>: Sendable {
     let ehProj: Weight  // (2 · embedding → embedding)
     let enorm: FloatVector  // (embedding)

@@ -31,6 +31,6 @@ package struct OutputHead: Sendable {
 
     /// hidden (rows, embedding), out (rows, vocabulary).
     package func logits(_ hidden: Matrix, on cpu: Compute, _ work: Workspace, into out: Matrix) {
-        cpu.matmul(output, cpu.prepare(hidden, for: ActivationKinds(output), work), into: out)
+        cpu.matmul(output, cpu.prepare(hidden, for: output, work), into: out)
     }
 }

@@ -15,10 +15,13 @@ package struct Pass {
         work.matrix(rows: batch.count, cols: cols)
     }
 
-    /// Rows prepared for products with these weights.
-    package func prepare(_ x: Matrix, for first: Weight, _ others: Weight?...) -> Activations {
-        var kinds = ActivationKinds(first.format.activation)
-        for case let other? in others { kinds.formUnion(ActivationKinds(other.format.activation)) }
-        return cpu.prepare(x, for: kinds, work)
+    /// Rows prepared for a product with one weight.
+    package func prepare(_ x: Matrix, for weight: Weight) -> Activations {
+        cpu.prepare(x, for: weight, work)
+    }
+
+    /// Rows prepared for products with all weights of these kinds.
+    package func prepare(_ x: Matrix, for kinds: ActivationKinds) -> Activations {
+        cpu.prepare(x, for: kinds, work)
     }
 }
