@@ -35,7 +35,9 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "GGUF", "TestSupport"]),
         .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
         .testTarget(name: "InferKitTests", dependencies: ["InferKit", "ChatTemplates", "GGUF", "TestSupport"]),
-        .testTarget(name: "InferCLITests", dependencies: ["InferCLI", "InferKit", "Engine", "GGUF", "TestSupport"]),
+        .testTarget(
+            name: "InferCLITests",
+            dependencies: ["InferCLI", "InferKit", "Engine", "Tokenization", "GGUF", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -9,6 +9,9 @@ struct CharacterMap: Sendable {
     private let units: [UInt32]
     private let replacements: [UInt8]
 
+    /// The longest in use has 33 bytes. Without a limit a small file could turn small texts into huge ones.
+    private static let longestReplacement = 128
+
     /// Nil where the file has none.
     init?(_ metadata: GGUFMetadata) throws(TokenizerError) {
         let found: GGUFArray?
@@ -40,11 +43,8 @@ struct CharacterMap: Sendable {
         var index = 0
         while index < text.count {
             if let match = longestMatch(text, from: index) {
-                var position = match.replacement
-                while position < replacements.count, replacements[position] != 0 {
-                    result.append(replacements[position])
-                    position += 1
-                }
+                result.append(
+                    contentsOf: replacements[match.replacement...].prefix(Self.longestReplacement).prefix { $0 != 0 })
                 index += match.length
             } else {
                 let width = min(utf8Length(lead: text[index]), text.count - index)

@@ -159,10 +159,10 @@ package final class Tokenizer: Sendable {
         encodePending(upTo: text.count)
     }
 
-    /// Positions within a part have 32 bits: text of gigabytes is cut, between characters.
+    /// Positions within a part have 32 bits, after a growth of up to three: longer text is cut, between characters.
     private static func partEnd(_ text: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Int {
-        guard end - start > 1 << 30 else { return end }
-        var stop = start + (1 << 30)
+        guard end - start > 1 << 28 else { return end }
+        var stop = start + (1 << 28)
         while stop > start + 4, text[stop] & 0xc0 == 0x80 { stop -= 1 }
         return stop
     }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct BytePairTests {
     @Test func lowestRankFirst() throws {
-        let tokenizer = try ToyVocabulary.byteLevel(["b c", "a b", "a bc", "ab c"]).tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(["b c", "a b", "a bc", "ab c"]).tokenizer()
         // "b c" comes before "a b", although "a b" is further left.
         #expect(tokenizer.pieces("abc") == ["abc"])
         #expect(tokenizer.pieces("abab") == ["ab", "ab"])
@@ -14,25 +14,25 @@ import Testing
     }
 
     @Test func leftmostOfEqualRanks() throws {
-        let tokenizer = try ToyVocabulary.byteLevel(["a a"]).tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(["a a"]).tokenizer()
         #expect(tokenizer.pieces("aaa") == ["aa", "a"])
         #expect(tokenizer.pieces(String(repeating: "a", count: 101)) == [String](repeating: "aa", count: 50) + ["a"])
     }
 
     @Test func spacesAndBytes() throws {
-        let tokenizer = try ToyVocabulary.byteLevel(["Ġ w", "Ã ©"]).tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(["Ġ w", "Ã ©"]).tokenizer()
         #expect(tokenizer.pieces(" wé\n") == ["Ġw", "Ã©", "Ċ"])
         #expect(tokenizer.decode(tokenizer.encode(" wé\n\u{0}🙂"), renderSpecial: false) == " wé\n\u{0}🙂")
     }
 
     /// Words are split before merging, so that no merge reaches over their boundary.
     @Test func mergesStayInWords() throws {
-        let tokenizer = try ToyVocabulary.byteLevel(["a Ġ", "b 1"]).tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(["a Ġ", "b 1"]).tokenizer()
         #expect(tokenizer.pieces("a b1") == ["a", "Ġ", "b", "1"].map { $0 })
     }
 
     @Test func wholeWordsWithoutMerges() throws {
-        var toy = ToyVocabulary.byteLevel(pre: "llama-bpe")
+        var toy = SmallVocabulary.byteLevel(pre: "llama-bpe")
         toy.add("Ġhello")
         #expect(try toy.tokenizer().pieces(" hello") == ["Ġhello"])
         toy.preTokenizer = "qwen2"
@@ -41,7 +41,7 @@ import Testing
 
     @Test func composedBeforeEncoding() throws {
         let merges = ["Ã ©"]
-        let composing = try ToyVocabulary.byteLevel(merges, pre: "qwen2").tokenizer()
+        let composing = try SmallVocabulary.byteLevel(merges, pre: "qwen2").tokenizer()
         #expect(composing.pieces("e\u{301}") == ["Ã©"])
         // Hangul: a syllable with a final consonant added, and one of three letters.
         let syllables = "\u{ac00}\u{11a8}\u{1112}\u{1161}\u{11ab}"
@@ -50,7 +50,7 @@ import Testing
         // Singletons, and marks in canonical order.
         #expect(
             composing.encode("\u{2126}\u{212b}q\u{307}\u{323}") == composing.encode("\u{3a9}\u{c5}q\u{323}\u{307}"))
-        let plain = try ToyVocabulary.byteLevel(merges, pre: "llama-bpe").tokenizer()
+        let plain = try SmallVocabulary.byteLevel(merges, pre: "llama-bpe").tokenizer()
         #expect(plain.pieces("e\u{301}").count == 3)
     }
 
@@ -67,7 +67,7 @@ import Testing
             merges.append((left, right))
             if !texts.contains(left + right) { texts.append(left + right) }
         }
-        var toy = ToyVocabulary.byteLevel()
+        var toy = SmallVocabulary.byteLevel()
         for text in texts.dropFirst(4) { toy.add(text) }
         toy.merges = merges.map { "\($0) \($1)" }
         let tokenizer = try toy.tokenizer()
@@ -113,7 +113,7 @@ import Testing
                 merges.append("\(half) \(half)")
             }
         }
-        let tokenizer = try ToyVocabulary.byteLevel(merges, pre: pre).tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(merges, pre: pre).tokenizer()
         for unit in ["a", " ", "\n", "e\u{301}", "\u{301}", "\u{316}\u{301}"] {
             let ids = tokenizer.encode(String(repeating: unit, count: (1 << 16) / unit.utf8.count))
             #expect(ids.count >= 1 << 8 && ids.count <= 1 << 16)
@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test func gemma() throws {
-        var toy = ToyVocabulary.sentencePiece(["▁", "a", "b", "▁a", "▁ab", "\n", "\n\n\n", "▁▁"], model: "gemma4")
+        var toy = SmallVocabulary.sentencePiece(["▁", "a", "b", "▁a", "▁ab", "\n", "\n\n\n", "▁▁"], model: "gemma4")
         toy.set("tokenizer.ggml.bos_token_id", .uint32(1))
         toy.merges = ["▁ a", "▁a b", "▁ ▁"]
         let tokenizer = try toy.tokenizer()
@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test func sameFromManyThreads() async throws {
-        let tokenizer = try ToyVocabulary.byteLevel(["a b", "Ġ ab", "c d"], pre: "qwen2").tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(["a b", "Ġ ab", "c d"], pre: "qwen2").tokenizer()
         let texts = (0..<64).map { number in (0...number).map { "ab cd\($0) " }.joined() }
         let expected = texts.map { tokenizer.encode($0) }
         await withTaskGroup(of: Bool.self) { group in

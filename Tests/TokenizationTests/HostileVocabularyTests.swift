@@ -72,9 +72,9 @@ import Testing
     static let texts = ["", "abc a\u{301} 中🙂\u{0}<|x|>\n\n  ", "t0t1", "<0x41>"]
 
     @Test(arguments: cases) func byteLevel(_ each: Case) throws {
-        var toy = ToyVocabulary.byteLevel(["a b"])
+        var toy = SmallVocabulary.byteLevel(["a b"])
         toy.set(Key.addBOS, .bool(true))
-        if each.key == Key.addBOS { toy = ToyVocabulary.byteLevel(["a b"]) }
+        if each.key == Key.addBOS { toy = SmallVocabulary.byteLevel(["a b"]) }
         toy.set(each.key, each.value)
         if let error = each.error {
             #expect(throws: error) { try toy.tokenizer() }
@@ -95,7 +95,7 @@ import Testing
     @Test(arguments: ["gpt2", "gemma4", "llama", "t5", "bert"]) func anyTokens(_ model: String) throws {
         var random = SeededRandom(seed: 7)
         for round in 0..<60 {
-            var toy = ToyVocabulary(model: model)
+            var toy = SmallVocabulary(model: model)
             for _ in 0..<Int.random(in: 1..<40, using: &random) {
                 let pool: [UInt8] = [
                     0x61, 0x62, 0x20, 0xe2, 0x96, 0x81, 0xc4, 0xa0, 0xff, 0x3c, 0x30, 0x78, 0x3e, 0x0a,
@@ -121,7 +121,7 @@ import Testing
     }
 
     @Test func lowerIDOfEqualTokens() throws {
-        var toy = ToyVocabulary.byteLevel()
+        var toy = SmallVocabulary.byteLevel()
         toy.add("a")
         let tokenizer = try toy.tokenizer()
         #expect(tokenizer.encode("a") == [97])
@@ -129,7 +129,7 @@ import Testing
     }
 
     @Test func malformedByteTokens() throws {
-        var toy = ToyVocabulary.sentencePiece(["▁"])
+        var toy = SmallVocabulary.sentencePiece(["▁"])
         let first = Int32(toy.tokens.count)
         for text in ["<0xZZ>", "<0x1>", "", "<0x041>", "<0xg1>"] { toy.add(text, .byte) }
         let tokenizer = try toy.tokenizer()
@@ -139,7 +139,7 @@ import Testing
 
     /// Bytes without a token become the unknown token, or nothing; they never stop the rest.
     @Test func incompleteAlphabet() throws {
-        var toy = ToyVocabulary(model: "gpt2")
+        var toy = SmallVocabulary(model: "gpt2")
         toy.add("a")
         toy.merges = []
         #expect(try toy.tokenizer().encode("abab") == [0, 0])
@@ -150,7 +150,7 @@ import Testing
 
     /// A token that is as long as the text, at every place of the text, must not cost length times length.
     @Test(.timeLimit(.minutes(5)), arguments: ["gpt2", "llama", "t5", "bert"]) func longTokens(_ model: String) throws {
-        var toy = model == "gpt2" ? ToyVocabulary.byteLevel() : ToyVocabulary(model: model)
+        var toy = model == "gpt2" ? SmallVocabulary.byteLevel() : SmallVocabulary(model: model)
         let long = String(repeating: "a", count: 1 << 18)
         toy.merges = ["a a"]
         toy.add("a")

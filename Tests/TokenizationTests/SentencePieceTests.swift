@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct SentencePieceTests {
     @Test func highestScoreFirst() throws {
-        let toy = ToyVocabulary.sentencePiece(["bc", "ab", "abc", "a", "b", "c", "▁", "▁a"])
+        let toy = SmallVocabulary.sentencePiece(["bc", "ab", "abc", "a", "b", "c", "▁", "▁a"])
         let tokenizer = try toy.tokenizer()
         #expect(tokenizer.pieces("xabc").suffix(1) == ["abc"])
         #expect(tokenizer.pieces("abab") == ["▁", "ab", "ab"])
@@ -13,11 +13,11 @@ import Testing
     }
 
     @Test func charactersWithoutToken() throws {
-        let withBytes = try ToyVocabulary.sentencePiece(["▁", "a"]).tokenizer()
+        let withBytes = try SmallVocabulary.sentencePiece(["▁", "a"]).tokenizer()
         #expect(withBytes.pieces("aé") == ["▁", "a", "<0xC3>", "<0xA9>"])
         #expect(withBytes.decode(withBytes.encode("aé\0🙂"), renderSpecial: false) == "aé\0🙂")
         // Without byte tokens a run of such characters is one unknown token.
-        let without = try ToyVocabulary.sentencePiece(["▁", "a"], bytes: false).tokenizer()
+        let without = try SmallVocabulary.sentencePiece(["▁", "a"], bytes: false).tokenizer()
         #expect(without.pieces("éü aü") == ["▁", "<unk>", "▁", "a", "<unk>"])
     }
 
@@ -32,7 +32,7 @@ import Testing
 
     /// Control and byte tokens never come from text, even if their parts could merge.
     @Test func noControlTokensFromText() throws {
-        let toy = ToyVocabulary.sentencePiece([
+        let toy = SmallVocabulary.sentencePiece([
             "▁", "<", "s", ">", "<s", "0", "x", "4", "1", "<0", "<0x", "<0x4", "<0x41",
         ])
         let tokenizer = try toy.tokenizer()
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func spacePrefix() throws {
-        var toy = ToyVocabulary.sentencePiece(["▁", "a", "▁a"])
+        var toy = SmallVocabulary.sentencePiece(["▁", "a", "▁a"])
         #expect(try toy.tokenizer().pieces(" a") == ["▁", "▁a"])
         #expect(try toy.tokenizer().decode(toy.tokenizer().encode(" a"), renderSpecial: false) == " a")
         toy.set("tokenizer.ggml.add_space_prefix", .bool(false))
@@ -52,7 +52,7 @@ import Testing
 
     /// Words are encoded one by one only where no token reaches over their end.
     @Test func tokensOverWords() throws {
-        let tokenizer = try ToyVocabulary.sentencePiece(["a▁b", "▁", "a", "b", "a▁"]).tokenizer()
+        let tokenizer = try SmallVocabulary.sentencePiece(["a▁b", "▁", "a", "b", "a▁"]).tokenizer()
         #expect(tokenizer.pieces("a b") == ["▁", "a▁b"])
     }
 
@@ -60,7 +60,7 @@ import Testing
         let words =
             ["▁", "a"]
             + (1..<9).flatMap { [String(repeating: "a", count: 1 << $0), String(repeating: "▁", count: 1 << $0)] }
-        let tokenizer = try ToyVocabulary.sentencePiece(words.reversed()).tokenizer()
+        let tokenizer = try SmallVocabulary.sentencePiece(words.reversed()).tokenizer()
         for unit in ["a", " ", "é", "\u{301}"] {
             #expect(tokenizer.encode(String(repeating: unit, count: (1 << 18) / unit.utf8.count)).count >= 1 << 10)
         }
@@ -68,10 +68,10 @@ import Testing
 }
 
 @Suite struct UnigramTests {
-    static func tokenizer(_ words: [(String, Float)], _ change: (inout ToyVocabulary) -> Void = { _ in }) throws
+    static func tokenizer(_ words: [(String, Float)], _ change: (inout SmallVocabulary) -> Void = { _ in }) throws
         -> Tokenizer
     {
-        var toy = ToyVocabulary(model: "t5")
+        var toy = SmallVocabulary(model: "t5")
         toy.add("<pad>", .control)
         toy.add("</s>", .control)
         toy.add("<unk>", .unknown)
@@ -158,8 +158,8 @@ import Testing
 }
 
 @Suite struct WordPieceTests {
-    static func tokenizer(_ words: [String], _ change: (inout ToyVocabulary) -> Void = { _ in }) throws -> Tokenizer {
-        var toy = ToyVocabulary(model: "bert")
+    static func tokenizer(_ words: [String], _ change: (inout SmallVocabulary) -> Void = { _ in }) throws -> Tokenizer {
+        var toy = SmallVocabulary(model: "bert")
         toy.add("[UNK]", .control)
         toy.add("[CLS]", .control)
         toy.add("[SEP]", .control)

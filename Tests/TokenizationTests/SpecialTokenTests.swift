@@ -4,8 +4,8 @@ import Testing
 @testable import Tokenization
 
 @Suite struct SpecialTokenTests {
-    static func toy() -> ToyVocabulary {
-        ToyVocabulary.byteLevel(special: [
+    static func toy() -> SmallVocabulary {
+        SmallVocabulary.byteLevel(special: [
             ("<|end|>", .control), ("<|end|>x", .control), ("<tool>", .userDefined), ("  ", .userDefined),
         ])
     }
@@ -34,14 +34,14 @@ import Testing
 
     /// A file may want a BOS that it does not have.
     @Test func noBOSToAdd() throws {
-        let tokenizer = try ToyVocabulary.byteLevel(pre: "llama-bpe").tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(pre: "llama-bpe").tokenizer()
         #expect(tokenizer.bos == nil)
         #expect(!tokenizer.addBOS)
         #expect(tokenizer.encode("a", addSpecial: true, parseSpecial: false) == [97])
     }
 
     @Test func endOfGeneration() throws {
-        var toy = ToyVocabulary.byteLevel(special: [
+        var toy = SmallVocabulary.byteLevel(special: [
             ("<|im_end|>", .control), ("<|endoftext|>", .control), ("</s>", .normal), ("<|eom_id|>", .control),
         ])
         toy.set("tokenizer.ggml.eos_token_id", .uint32(97))
@@ -53,12 +53,12 @@ import Testing
 
     @Test func endOfMessageIsNotTheEnd() throws {
         let names = ["<|return|>", "<|call|>", "<|end|>"]
-        let tokenizer = try ToyVocabulary.byteLevel(special: names.map { ($0, .control) }).tokenizer()
+        let tokenizer = try SmallVocabulary.byteLevel(special: names.map { ($0, .control) }).tokenizer()
         #expect(tokenizer.endOfGeneration == [256, 257])
     }
 
     @Test func phiStripsSpace() throws {
-        var toy = ToyVocabulary.sentencePiece(["▁", "a", "▁a"])
+        var toy = SmallVocabulary.sentencePiece(["▁", "a", "▁a"])
         toy.add("<|user|>", .control)
         #expect(try toy.tokenizer().pieces("<|user|> \n a", parseSpecial: true).count == 5)
         toy.set("general.name", .string("Phi-3 mini"))

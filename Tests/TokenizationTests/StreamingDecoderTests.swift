@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct StreamingDecoderTests {
     /// One token for each byte, so that every split of a character occurs.
-    static func tokenizer() throws -> Tokenizer { try ToyVocabulary.byteLevel().tokenizer() }
+    static func tokenizer() throws -> Tokenizer { try SmallVocabulary.byteLevel().tokenizer() }
 
     static func stream(_ ids: [Int32], _ tokenizer: Tokenizer) -> [String] {
         var decoder = StreamingDecoder(tokenizer)
@@ -25,9 +25,9 @@ import Testing
         let text = Array("é中🙂a".utf8)
         for first in 1..<text.count {
             for second in first..<text.count {
-                var toy = ToyVocabulary.byteLevel()
+                var toy = SmallVocabulary.byteLevel()
                 for part in [text[..<first], text[first..<second], text[second...]] {
-                    toy.add(part.map { ToyVocabulary.alphabet[Int($0)] }.joined() + "")
+                    toy.add(part.map { SmallVocabulary.alphabet[Int($0)] }.joined() + "")
                 }
                 let tokenizer = try toy.tokenizer()
                 let pieces = Self.stream([256, 257, 258], tokenizer)
@@ -65,7 +65,7 @@ import Testing
 
     /// The space in front belongs to a text's beginning, not to the answer to a prompt.
     @Test func leadingSpace() throws {
-        let tokenizer = try ToyVocabulary.sentencePiece(["▁a", "▁"]).tokenizer()
+        let tokenizer = try SmallVocabulary.sentencePiece(["▁a", "▁"]).tokenizer()
         let ids = tokenizer.encode("a a", addSpecial: true, parseSpecial: false)
         #expect(tokenizer.decode(ids, renderSpecial: false) == "a a")
         #expect(tokenizer.decode(ids, renderSpecial: true) == "<s> a a")

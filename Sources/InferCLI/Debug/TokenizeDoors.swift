@@ -37,17 +37,17 @@ struct TokenizeDoor: ParsableCommand {
         let tokenizer = try Tokenizer(GGUFFile(path: modelPath.model).metadata)
         let loading = ContinuousClock.now - start
         if let bench { return try measure(tokenizer, file: bench, loading: loading) }
-        let decoder = JSONDecoder()
-        forEachLine { line in
-            do {
-                let request = try decoder.decode(Request.self, from: line)
-                let ids = tokenizer.encode(
-                    request.text, addSpecial: request.add_special ?? false,
-                    parseSpecial: request.parse_special ?? false)
-                return "{\"ids\": [\(ids.map { String($0) }.joined(separator: ", "))]}"
-            } catch {
-                return errorLine("expected {\"text\": string, \"add_special\": bool, \"parse_special\": bool}", error)
-            }
+        forEachLine { Self.reply(to: $0, tokenizer) }
+    }
+
+    static func reply(to line: Data, _ tokenizer: Tokenizer) -> String {
+        do {
+            let request = try JSONDecoder().decode(Request.self, from: line)
+            let ids = tokenizer.encode(
+                request.text, addSpecial: request.add_special ?? false, parseSpecial: request.parse_special ?? false)
+            return "{\"ids\": [\(ids.map { String($0) }.joined(separator: ", "))]}"
+        } catch {
+            return errorLine("expected {\"text\": string, \"add_special\": bool, \"parse_special\": bool}", error)
         }
     }
 
@@ -82,20 +82,21 @@ struct DetokenizeDoor: ParsableCommand {
 
     func run() throws {
         let tokenizer = try Tokenizer(GGUFFile(path: modelPath.model).metadata)
-        let decoder = JSONDecoder()
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
-        forEachLine { line in
-            do {
-                let ids = try decoder.decode(Request.self, from: line).ids
-                if let stranger = ids.first(where: { tokenizer.type(of: $0) == nil }) {
-                    return errorLine("token id \(stranger) is not in the vocabulary (\(tokenizer.vocabularySize))")
-                }
-                let text = tokenizer.decode(ids, renderSpecial: special)
-                return String(decoding: try encoder.encode(Reply(text: text)), as: UTF8.self)
-            } catch {
-                return errorLine("expected {\"ids\": array of integers}", error)
+        forEachLine { Self.reply(to: $0, tokenizer, renderSpecial: special) }
+    }
+
+    static func reply(to line: Data, _ tokenizer: Tokenizer, renderSpecial: Bool) -> String {
+        do {
+            let ids = try JSONDecoder().decode(Request.self, from: line).ids
+            if let stranger = ids.first(where: { tokenizer.type(of: $0) == nil }) {
+                return errorLine("token id \(stranger) is not in the vocabulary (\(tokenizer.vocabularySize))")
             }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .withoutEscapingSlashes
+            let text = tokenizer.decode(ids, renderSpecial: renderSpecial)
+            return String(decoding: try encoder.encode(Reply(text: text)), as: UTF8.self)
+        } catch {
+            return errorLine("expected {\"ids\": array of integers}", error)
         }
     }
 }

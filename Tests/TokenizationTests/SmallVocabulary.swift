@@ -2,7 +2,7 @@ import GGUF
 import Tokenization
 
 /// A vocabulary made in memory.
-struct ToyVocabulary {
+struct SmallVocabulary {
     var model: String
     var preTokenizer: String? = "gpt-2"
     var tokens: [(text: [UInt8], type: TokenType, score: Float)] = []
@@ -51,8 +51,8 @@ struct ToyVocabulary {
     /// Ids 0…255 are the bytes; then the results of `merges`; then the special tokens.
     static func byteLevel(
         _ merges: [String] = [], pre: String = "gpt-2", special: [(String, TokenType)] = []
-    ) -> ToyVocabulary {
-        var toy = ToyVocabulary(model: "gpt2")
+    ) -> SmallVocabulary {
+        var toy = SmallVocabulary(model: "gpt2")
         toy.preTokenizer = pre
         for letter in alphabet { toy.add(letter) }
         for merge in merges { toy.add(merge.filter { $0 != " " }) }
@@ -62,8 +62,8 @@ struct ToyVocabulary {
     }
 
     /// Token 0 unknown, 1 BOS, 2 EOS, then 256 bytes, then the words with falling scores.
-    static func sentencePiece(_ words: [String], bytes: Bool = true, model: String = "llama") -> ToyVocabulary {
-        var toy = ToyVocabulary(model: model)
+    static func sentencePiece(_ words: [String], bytes: Bool = true, model: String = "llama") -> SmallVocabulary {
+        var toy = SmallVocabulary(model: model)
         toy.preTokenizer = "default"
         toy.add("<unk>", .unknown)
         toy.add("<s>", .control)
