@@ -39,6 +39,9 @@ extension ModelLoadError {
             self = .unreadable(path: path, reason: "not a regular file")
         case .bigEndian, .unsupportedVersion, .unknownTensorType:
             self = .unsupported(path: path, reason: error.description)
+        case .truncated, .tooMany, .tensorOutOfFile:
+            // What a broken-off download looks like.
+            self = .malformed(path: path, reason: error.description + " (is the file complete?)")
         default:
             self = .malformed(path: path, reason: error.description)
         }
