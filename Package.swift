@@ -29,10 +29,13 @@ let package = Package(
 
         // Builds model files in memory and finds the shared data folders; used by tests only.
         .target(name: "TestSupport", dependencies: ["GGUF"], path: "Tests/TestSupport"),
+        // Counts heap allocations; used by tests only.
+        .target(name: "CAllocationProbe", path: "Tests/CAllocationProbe"),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF", "TestSupport"]),
         .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "GGUF", "TestSupport"]),
         .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates"]),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "CKernels", "GGUF", "TestSupport"]),
+        .testTarget(
+            name: "EngineTests", dependencies: ["Engine", "CKernels", "CAllocationProbe", "GGUF", "TestSupport"]),
         .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
         .testTarget(name: "InferKitTests", dependencies: ["InferKit", "ChatTemplates", "GGUF", "TestSupport"]),
         .testTarget(

@@ -43,7 +43,6 @@ void ck_l2_norm(const float *x, size_t n, float eps, float scale, float *y) {
 }
 
 void ck_softmax(float *x, size_t n) { table()->softmax(x, n); }
-float ck_max(const float *x, size_t n) { return table()->max_of(x, n); }
 
 void ck_rope_angles(double position, const double *frequency, size_t pairs, double amplitude, float *cosines,
                     float *sines) {

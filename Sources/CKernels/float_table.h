@@ -16,7 +16,6 @@ typedef struct ck_float_table {
     void (*rms_norm_gated)(const float *, const float *, const float *, size_t, float, int, float *);
     void (*l2_norm)(const float *, size_t, float, float, float *);
     void (*softmax)(float *, size_t);
-    float (*max_of)(const float *, size_t);
     void (*rope_angles)(double, const double *, size_t, double, float *, float *);
     void (*rope)(float *, size_t, int, const float *, const float *);
     void (*kv_store)(const ck_kv *, size_t, size_t, const float *, const float *, size_t);

@@ -58,7 +58,6 @@ void ck_rms_norm_gated(const float *x, const float *w, const float *z, size_t n,
 void ck_l2_norm(const float *x, size_t n, float eps, float scale, float *y);
 // x = softmax(x)
 void ck_softmax(float *x, size_t n);
-float ck_max(const float *x, size_t n);
 
 // ---- rotary embedding ----
 

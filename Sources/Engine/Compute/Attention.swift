@@ -21,7 +21,8 @@ extension Compute {
     /// k (tokens, KV heads, keyDim), v (tokens, KV heads, valueDim).
     package func store(keys k: Heads, values v: Heads, layer: Int, _ batch: Batch) {
         precondition(k.count == v.count && k.rows == batch.count && v.rows == batch.count)
-        pool.run(batch.segments.count * k.count, (k, v, layer, batch)) { job, units, _ in
+        let grain = Self.grain(4 * (k.dim + v.dim) * batch.count / batch.segments.count)
+        pool.run(batch.segments.count * k.count, grain: grain, (k, v, layer, batch)) { job, units, _ in
             let (k, v, layer, batch) = job
             for unit in units {
                 let segment = batch.segments[unit / k.count]

@@ -34,7 +34,8 @@ extension Compute {
         let chunk = 256
         let chunks = (x.cols + chunk - 1) / chunk
         let job = (x, weight, bias, silu, layer, batch, out, chunk, chunks)
-        pool.run(batch.segments.count * chunks, job) { job, units, _ in
+        let grain = Self.grain(8 * chunk * batch.count / batch.segments.count)
+        pool.run(batch.segments.count * chunks, grain: grain, job) { job, units, _ in
             let (x, weight, bias, silu, layer, batch, out, chunk, chunks) = job
             for unit in units {
                 let segment = batch.segments[unit / chunks]

@@ -63,8 +63,10 @@ extension Compute {
         if let second { plan.append(second, a) }
         if let third { plan.append(third, a) }
         if let fourth { plan.append(fourth, a) }
-        pool.run(plan.units, scratch: plan.scratch, plan) { plan, units, worker in
-            for unit in units { plan.run(unit, worker.scratch) }
+        withUnsafePointer(to: plan) { plan in
+            pool.run(plan.pointee.units, scratch: plan.pointee.scratch, plan) { plan, units, worker in
+                for unit in units { plan.pointee.run(unit, worker.scratch) }
+            }
         }
     }
 }
@@ -76,16 +78,16 @@ struct MatmulTiling {
     let tokenChunk: Int
     let tokenChunks: Int
 
-    /// Kernels unpack 16 rows at once, and for many tokens an unpacked panel should serve all of them. So rows are
-    /// cut in multiples of 16, small enough for the last chunks to come out even between threads; tokens are cut
-    /// only when there are too few rows for that.
+    /// For many tokens, kernels unpack panels of 32 rows that should serve all tokens; for few, they reorder the
+    /// activations once per call. So rows are cut in multiples of 32, into chunks of about 96 KiB of weights: enough
+    /// work to hide the start of a call, small enough for the last chunks to come out even between threads. Tokens
+    /// are cut only when there are too few rows for that.
     init(rows: Int, rowBytes: Int, tokens: Int) {
-        let wanted = tokens <= 8 ? 64 << 10 : 32 << 10
-        let chunk = max(16, wanted / max(rowBytes, 1) / 16 * 16)
+        let chunk = max(32, (tokens <= 8 ? 96 << 10 : 1) / max(rowBytes, 1) / 32 * 32)
         rowChunk = chunk
         rowChunks = (rows + chunk - 1) / chunk
         let pieces = tokens >= 32 ? max(1, 16 / rowChunks) : 1
-        tokenChunk = ((tokens + pieces - 1) / pieces + 15) / 16 * 16
+        tokenChunk = (tokens + pieces - 1) / pieces
         tokenChunks = (tokens + tokenChunk - 1) / tokenChunk
     }
 

@@ -36,7 +36,7 @@ package struct Experts: Sendable {
 }
 
 extension Compute {
-    /// out[t] = Σ over the chosen experts e, best first, of weight · expert_e(x[t]). out (tokens, dim).
+    /// out[t] = Σ over the chosen experts e, in rising order, of weight · expert_e(x[t]). out (tokens, dim).
     ///
     /// `x` is prepared for `experts.inputKinds`. Tokens are grouped by expert, and all (expert, rows) pieces of a
     /// projection run in one parallel pass.
@@ -49,23 +49,34 @@ extension Compute {
             let groups = ExpertGroups(routing, workspace)
             let gate = workspace.matrix(rows: groups.pairs, cols: experts.width)
             let up = workspace.matrix(rows: groups.pairs, cols: experts.width)
-            multiply(groups, x, byToken: true, (experts.gate, experts.gateBias, gate), (experts.up, experts.upBias, up))
+            project(groups, x, experts, gate, up)
             let kind = experts.down.format.activation
             let hidden = activate(experts.activation, gate, up, kind, workspace)
-            let down = workspace.matrix(rows: groups.pairs, cols: experts.dim)
-            multiply(groups, hidden, byToken: false, (experts.down, experts.downBias, down), nil)
-            let job = (groups, routing, down, out)
-            pool.run(routing.tokens, grain: Self.grain(routing.topK * out.cols), job) { job, tokens, _ in
-                let (groups, routing, down, out) = job
-                for token in tokens {
-                    for rank in 0..<routing.topK {
-                        let slot = token * routing.topK + rank
-                        let row = down.row(Int(groups.pairOfSlot[slot]))
-                        if rank == 0 {
-                            ck_scale(out.row(token), row, routing.weights[slot], out.cols)
-                        } else {
-                            ck_add_scaled(out.row(token), row, routing.weights[slot], out.cols)
-                        }
+            combine(groups, hidden, experts, into: out)
+        }
+    }
+
+    /// out[t] = Σ over t's pairs of weight · (down_expert · hidden[pair] + bias). Each unit makes some columns of
+    /// `out` from all experts in rising order, so nothing but the sum is ever stored.
+    private func combine(_ groups: ExpertGroups, _ hidden: Activations, _ experts: Experts, into out: Matrix) {
+        // About 32 chunks, whole panels of 32 rows.
+        let chunk = max(64, (experts.dim / 32 + 31) / 32 * 32)
+        let down = ExpertProduct(experts.down, experts.downBias, hidden, out, rowChunk: chunk)
+        let matmulScratch = (down.scratch + 63) & ~63
+        let scratch = matmulScratch + groups.mostPairs * chunk * 4
+        pool.run(down.chunks, scratch: scratch, (groups, down, out, matmulScratch)) { job, units, worker in
+            let (groups, down, out, matmulScratch) = job
+            let tile = (worker.scratch + matmulScratch).assumingMemoryBound(to: Float.self)
+            for unit in units {
+                let first = unit * down.rowChunk
+                let count = min(down.rowChunk, down.rows - first)
+                for token in 0..<out.rows { (out.row(token) + first).update(repeating: 0, count: count) }
+                for group in 0..<groups.active {
+                    let pairs = down.run(unit, groups, group, byToken: false, tile, count, worker.scratch)
+                    for (index, pair) in pairs.enumerated() {
+                        ck_add_scaled(
+                            out.row(Int(groups.tokenOfPair[pair])) + first, tile + index * count,
+                            groups.weightOfPair[pair], count)
                     }
                 }
             }
@@ -91,28 +102,21 @@ extension Compute {
         return hidden
     }
 
-    /// One or two projections of every pair by its expert. `byToken`: activation rows are tokens, else pairs.
-    private func multiply(
-        _ groups: ExpertGroups, _ x: Activations, byToken: Bool,
-        _ first: (weight: Weight, bias: FloatVector?, out: Matrix),
-        _ second: (weight: Weight, bias: FloatVector?, out: Matrix)?
-    ) {
-        let a = ExpertProduct(first.weight, first.bias, x, first.out)
-        let b = second.map { ExpertProduct($0.weight, $0.bias, x, $0.out) }
-        let perExpert = a.chunks + (b?.chunks ?? 0)
-        let job = (groups, a, b, perExpert, byToken)
-        pool.run(
-            groups.active * perExpert, scratch: max(a.scratch, b?.scratch ?? 0), job
-        ) { job, units, worker in
-            let (groups, a, b, perExpert, byToken) = job
+    /// gate and up projections of every pair by its expert.
+    private func project(_ groups: ExpertGroups, _ x: Activations, _ experts: Experts, _ gate: Matrix, _ up: Matrix) {
+        let chunk = MatmulTiling(rows: experts.width, rowBytes: experts.up.rowBytes, tokens: 1).rowChunk
+        let first = ExpertProduct(experts.gate, experts.gateBias, x, gate, rowChunk: chunk)
+        let second = ExpertProduct(experts.up, experts.upBias, x, up, rowChunk: chunk)
+        let scratch = max(first.scratch, second.scratch)
+        pool.run(groups.active * 2 * first.chunks, scratch: scratch, (groups, first, second)) { job, units, worker in
+            let (groups, first, second) = job
             for unit in units {
-                let group = unit / perExpert
-                let chunk = unit % perExpert
-                if let b, chunk >= a.chunks {
-                    b.run(chunk - a.chunks, groups, group, byToken, worker.scratch)
-                } else {
-                    a.run(chunk, groups, group, byToken, worker.scratch)
-                }
+                let group = unit / (2 * first.chunks)
+                let chunk = unit % first.chunks
+                let product = unit / first.chunks % 2 == 0 ? first : second
+                let row = chunk * product.rowChunk
+                let target = product.out.row(Int(groups.firstPair[group])) + row
+                _ = product.run(chunk, groups, group, byToken: true, target, product.out.stride, worker.scratch)
             }
         }
     }
@@ -126,25 +130,28 @@ private struct ExpertGroups {
     /// Expert and first pair of each active expert; one more entry closes the last.
     let expertOf: UnsafeMutablePointer<Int32>
     let firstPair: UnsafeMutablePointer<Int32>
-    /// Token of each pair.
+    /// The most pairs of one expert.
+    let mostPairs: Int
+    /// Token and weight of each pair.
     let tokenOfPair: UnsafeMutablePointer<Int32>
-    /// Pair of each (token, rank).
-    let pairOfSlot: UnsafeMutablePointer<Int32>
+    let weightOfPair: UnsafeMutablePointer<Float>
 
     init(_ routing: Routing, _ workspace: Workspace) {
         pairs = routing.tokens * routing.topK
         expertOf = workspace.ints(routing.experts + 1)
         firstPair = workspace.ints(routing.experts + 1)
         tokenOfPair = workspace.ints(pairs)
-        pairOfSlot = workspace.ints(pairs)
+        weightOfPair = workspace.bytes(pairs * 4).bindMemory(to: Float.self, capacity: pairs)
         let next = workspace.ints(routing.experts)
         next.update(repeating: 0, count: routing.experts)
         for slot in 0..<pairs { next[Int(routing.ids[slot])] += 1 }
         var pair: Int32 = 0
         var active = 0
+        var most: Int32 = 0
         for expert in 0..<routing.experts {
             let count = next[expert]
             next[expert] = pair
+            most = max(most, count)
             if count > 0 {
                 expertOf[active] = Int32(truncatingIfNeeded: expert)
                 firstPair[active] = pair
@@ -154,12 +161,13 @@ private struct ExpertGroups {
         }
         firstPair[active] = pair
         self.active = active
+        mostPairs = Int(most)
         for slot in 0..<pairs {
             let expert = Int(routing.ids[slot])
             let pair = next[expert]
             next[expert] += 1
             tokenOfPair[Int(pair)] = Int32(truncatingIfNeeded: slot / routing.topK)
-            pairOfSlot[slot] = pair
+            weightOfPair[Int(pair)] = routing.weights[slot]
         }
     }
 }
@@ -178,7 +186,7 @@ private struct ExpertProduct {
     let rowChunk: Int
     let chunks: Int
 
-    init(_ weight: Weight, _ bias: FloatVector?, _ x: Activations, _ out: Matrix) {
+    init(_ weight: Weight, _ bias: FloatVector?, _ x: Activations, _ out: Matrix, rowChunk: Int) {
         guard let prepared = x[weight.format.activation] else {
             preconditionFailure("\(weight.name): activations were not prepared for \(weight.format)")
         }
@@ -192,28 +200,30 @@ private struct ExpertProduct {
         self.bias = bias?.pointer
         activations = prepared
         self.out = out
-        let tiling = MatmulTiling(rows: weight.rows, rowBytes: weight.rowBytes, tokens: 1)
-        rowChunk = tiling.rowChunk
-        chunks = tiling.rowChunks
+        self.rowChunk = rowChunk
+        chunks = (weight.rows + rowChunk - 1) / rowChunk
     }
 
     var scratch: Int { ck_matmul_scratch_bytes(format, cols) }
 
+    /// One chunk of rows for all pairs of one expert; gives those pairs. Pair i's results lie at
+    /// `target + i * stride`. `byToken`: activation rows are tokens, else pairs.
     func run(
-        _ chunk: Int, _ groups: ExpertGroups, _ group: Int, _ byToken: Bool, _ scratch: UnsafeMutableRawPointer
-    ) {
+        _ chunk: Int, _ groups: ExpertGroups, _ group: Int, byToken: Bool, _ target: UnsafeMutablePointer<Float>,
+        _ stride: Int, _ scratch: UnsafeMutableRawPointer
+    ) -> Range<Int> {
         let expert = Int(groups.expertOf[group])
-        let pair = Int(groups.firstPair[group])
-        let pairs = Int(groups.firstPair[group + 1]) - pair
+        let pairs = Int(groups.firstPair[group])..<Int(groups.firstPair[group + 1])
         let row = chunk * rowChunk
         let count = min(rowChunk, rows - row)
-        let target = out.row(pair) + row
         ck_matmul(
             format, bytes + expert * expertBytes + row * rowBytes, count, cols,
-            byToken ? activations.pointer : activations.pointer + pair * activations.stride, activations.stride,
-            byToken ? groups.tokenOfPair + pair : nil, pairs, target, out.stride, scratch)
+            byToken ? activations.pointer : activations.pointer + pairs.lowerBound * activations.stride,
+            activations.stride, byToken ? groups.tokenOfPair + pairs.lowerBound : nil, pairs.count, target, stride,
+            scratch)
         if let bias {
-            for index in 0..<pairs { ck_add(target + index * out.stride, bias + expert * rows + row, count) }
+            for index in 0..<pairs.count { ck_add(target + index * stride, bias + expert * rows + row, count) }
         }
+        return pairs
     }
 }

@@ -6,8 +6,11 @@ package struct ActivationKinds: OptionSet, Sendable {
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     package init(_ kind: ck_act) { self.init(rawValue: 1 << UInt8(kind.rawValue)) }
-    package init(_ weights: Weight...) {
-        self = weights.reduce(into: []) { $0.formUnion(ActivationKinds($1.format.activation)) }
+    package init(_ first: Weight, _ second: Weight? = nil, _ third: Weight? = nil, _ fourth: Weight? = nil) {
+        self.init(first.format.activation)
+        if let second { formUnion(ActivationKinds(second.format.activation)) }
+        if let third { formUnion(ActivationKinds(third.format.activation)) }
+        if let fourth { formUnion(ActivationKinds(fourth.format.activation)) }
     }
 }
 
