@@ -40,7 +40,9 @@ let package = Package(
         .testTarget(name: "InferKitTests", dependencies: ["InferKit", "ChatTemplates", "GGUF", "TestSupport"]),
         .testTarget(
             name: "InferCLITests",
-            dependencies: ["InferCLI", "InferKit", "Engine", "Tokenization", "GGUF", "TestSupport"]),
+            dependencies: [
+                "InferCLI", "InferKit", "ChatTemplates", "Engine", "Tokenization", "GGUF", "TestSupport",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

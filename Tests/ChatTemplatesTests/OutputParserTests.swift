@@ -19,12 +19,14 @@ private let weather: JSONValue = [
 /// What templates of each syntax hold that gives them away.
 private let templates: [String: String] = [
     "hermes": "<tool_call></tool_call>", "qwen3": "<think></think><tool_call></tool_call>",
-    "coder": "<think></think><tool_call><function=<parameter=", "seed": "<seed:think></seed:think><seed:tool_call><function=",
+    "coder": "<think></think><tool_call><function=<parameter=",
+    "seed": "<seed:think></seed:think><seed:tool_call><function=",
     "glm": "<think></think><tool_call><arg_key>", "minimax": "<think></think><minimax:tool_call>",
     "dsml": "<think></think>｜DSML｜function_calls>", "r1": "<think></think><｜tool▁calls▁begin｜>```json",
     "v3.1": "<think></think><｜tool▁calls▁begin｜>", "kimi": "<think></think><|tool_calls_section_begin|>",
     "mistral": "[THINK][/THINK][TOOL_CALLS][ARGS]", "mistral-id": "[TOOL_CALLS][CALL_ID][ARGS]", "nemo": "[TOOL_CALLS]",
-    "gemma": "<|channel><channel|><|tool_call><|\"|>", "nemotron": "<think></think><TOOLCALL>", "llama": "<|python_tag|>",
+    "gemma": "<|channel><channel|><|tool_call><|\"|>", "nemotron": "<think></think><TOOLCALL>",
+    "llama": "<|python_tag|>",
     "harmony": "<|start|><|channel|><|message|>", "plain": "",
 ]
 
@@ -111,9 +113,14 @@ struct OutputParserTests {
         ("nemo", "[TOOL_CALLS] {'name': 'get_weather'}"), ("mistral", "[TOOL_CALLS]get weather[ARGS]{}"),
         ("mistral", "[TOOL_CALLS]get_weather{}"), ("glm", "<tool_call>get_weather {\"city\": 1}</tool_call>"),
         ("coder", "<tool_call>\n{\"name\": \"get_weather\"}\n</tool_call>"), ("coder", "<tool_call></tool_call>"),
-        ("gemma", "<|tool_call>call:get_weather{city:}<tool_call|>"), ("gemma", "<|tool_call>get_weather{}<tool_call|>"),
-        ("v3.1", "<｜tool▁calls▁begin｜>get_weather"), ("minimax", "<minimax:tool_call>get_weather()</minimax:tool_call>"),
-        ("kimi", "<|tool_calls_section_begin|><|tool_call_begin|>get_weather<|tool_call_argument_begin|>[]<|tool_call_end|>"),
+        ("gemma", "<|tool_call>call:get_weather{city:}<tool_call|>"),
+        ("gemma", "<|tool_call>get_weather{}<tool_call|>"),
+        ("v3.1", "<｜tool▁calls▁begin｜>get_weather"),
+        ("minimax", "<minimax:tool_call>get_weather()</minimax:tool_call>"),
+        (
+            "kimi",
+            "<|tool_calls_section_begin|><|tool_call_begin|>get_weather<|tool_call_argument_begin|>[]<|tool_call_end|>"
+        ),
     ])
     func aMalformedCallIsContent(_ syntax: String, _ output: String) throws {
         let result = parsed("Well: " + output, try parser(syntax))
@@ -153,7 +160,8 @@ struct OutputParserTests {
 
     @Test(arguments: typedTexts)
     func argumentsTakeTheTypeOfTheSchema(_ text: String, _ key: String, _ expected: JSONValue) throws {
-        let output = "<tool_call>\n<function=get_weather>\n<parameter=\(key)>\n\(text)\n</parameter>\n</function>\n</tool_call>"
+        let output =
+            "<tool_call>\n<function=get_weather>\n<parameter=\(key)>\n\(text)\n</parameter>\n</function>\n</tool_call>"
         let result = parsed(output, try parser("coder"))
         #expect(result.toolCalls.first?.arguments == JSONObject([(key, expected)]))
     }
@@ -252,7 +260,8 @@ struct OutputParserTests {
     @Test func longOutputsAreReadInLinearTime() throws {
         // Quadratic reading would take minutes here.
         let code = String(repeating: "x < y </parameter> [1] {2}\n", count: 20_000)
-        let output = "<tool_call>\n<function=get_weather>\n<parameter=city>\n\(code)\n</parameter>\n</function>\n</tool_call>"
+        let output =
+            "<tool_call>\n<function=get_weather>\n<parameter=city>\n\(code)\n</parameter>\n</function>\n</tool_call>"
         let bytes = Array(output.utf8)
         let pieces = stride(from: 0, to: bytes.count, by: 3).map { Array(bytes[$0..<min($0 + 3, bytes.count)]) }
         let result = parse(pieces, try parser("coder"), isTruncated: false)

@@ -151,3 +151,19 @@ struct TemplateTests {
         }
     }
 }
+
+struct ReasoningOptionsTests {
+    @Test(arguments: [
+        ("{{ enable_thinking }}", ReasoningOptions(isOn: false), "{\"enable_thinking\":false}"),
+        ("{{ thinking }}", ReasoningOptions(isOn: true, effort: "high"), "{\"thinking\":true}"),
+        ("{{ reasoning_effort }}", ReasoningOptions(isOn: true, effort: "high"), "{\"reasoning_effort\":\"high\"}"),
+        ("{{ reasoning_effort }}", ReasoningOptions(isOn: false), "{\"reasoning_effort\":\"low\"}"),
+        ("{{ thinking_budget }}", ReasoningOptions(isOn: false, budget: 512), "{\"thinking_budget\":0}"),
+        ("{{ thinking_budget }}", ReasoningOptions(budget: 512), "{\"thinking_budget\":512}"),
+        ("{{ messages }}", ReasoningOptions(isOn: true, effort: "high", budget: 1), "{}"),
+        ("{{ enable_thinking }}", ReasoningOptions(), "{}"),
+    ])
+    func takesTheNamesOfTheTemplate(_ source: String, _ options: ReasoningOptions, _ expected: String) throws {
+        #expect(JSONValue.object(options.variables(for: try ChatTemplate(source: source))).text() == expected)
+    }
+}

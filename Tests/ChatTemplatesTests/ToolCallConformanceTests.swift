@@ -25,7 +25,9 @@ private func mismatch(_ result: ParsedOutput, _ expected: JSONValue, isPartial: 
     func isOne(_ text: String, of texts: [String]) -> Bool {
         texts.contains { trimmed($0).sameCodePoints(as: trimmed(text)) }
     }
-    if !isOne(result.content, of: texts("content", "content_any_of")) { return "content \(result.content.debugDescription)" }
+    if !isOne(result.content, of: texts("content", "content_any_of")) {
+        return "content \(result.content.debugDescription)"
+    }
     if !isOne(result.reasoning, of: texts("reasoning_content", "reasoning_any_of")) {
         return "reasoning \(result.reasoning.debugDescription)"
     }
@@ -33,7 +35,9 @@ private func mismatch(_ result: ParsedOutput, _ expected: JSONValue, isPartial: 
     let calls = expected["tool_calls"]?.arrayValue ?? []
     guard calls.count == result.toolCalls.count else { return "\(result.toolCalls)" }
     for (call, found) in zip(calls, result.toolCalls) {
-        if call["name"]?.stringValue != found.name || call["arguments"] != .object(found.arguments) { return "\(found)" }
+        if call["name"]?.stringValue != found.name || call["arguments"] != .object(found.arguments) {
+            return "\(found)"
+        }
         if let id = call["id"]?.stringValue, id != found.id { return "id \(found)" }
     }
     return nil
@@ -67,13 +71,18 @@ struct ToolCallConformanceTests {
                 #expect(text.containsCodePoints(call["arguments_so_far_contains"]?.stringValue ?? "?"), "\(name)")
             }
             // Split anywhere the result is the same to the last code point.
-            var splits = [output.map { [$0] }, String(decoding: output, as: UTF8.self).unicodeScalars.map { Array(String($0).utf8) }]
+            var splits = [
+                output.map { [$0] },
+                String(decoding: output, as: UTF8.self).unicodeScalars.map { Array(String($0).utf8) },
+            ]
             for chunks in testCase["chunkings"]?.objectValue?.values ?? [] {
                 splits.append((chunks.arrayValue ?? []).map { Array(($0.stringValue ?? "").utf8) })
             }
             for place in 0...output.count { splits.append([Array(output[..<place]), Array(output[place...])]) }
             for pieces in splits where parse(pieces, parser, isTruncated: isPartial) != whole {
-                Issue.record("\(name): \(parse(pieces, parser, isTruncated: isPartial)) from \(pieces.count) pieces, whole \(whole)")
+                Issue.record(
+                    "\(name): \(parse(pieces, parser, isTruncated: isPartial)) from \(pieces.count) pieces, whole \(whole)"
+                )
                 break
             }
         }

@@ -44,7 +44,9 @@ struct HarmonyMessage: Sendable {
 }
 
 extension OutputParser {
-    private static let headerBeginnings = ["<|channel|>", "<|start|>", "<|constrain|>", "<|message|>", "<|end|>", "to="]
+    private static let headerBeginnings = [
+        "<|channel|>", "<|start|>", "<|constrain|>", "<|message|>", "<|end|>", "to=",
+    ]
     private static let messageEnds = ["<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>"]
     private static let maximumHeaderLength = 1024
 

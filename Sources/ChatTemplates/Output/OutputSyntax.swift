@@ -84,7 +84,8 @@ package struct OutputSyntax: Sendable, Equatable {
 
     /// What ends a thought that has used up its budget, ready to be fed to the model; nil without marked reasoning.
     package var reasoningClose: String? {
-        form == .harmony ? "<|end|><|start|>assistant<|channel|>final<|message|>" : reasoning.map { "\n\($0.close)\n\n" }
+        form == .harmony
+            ? "<|end|><|start|>assistant<|channel|>final<|message|>" : reasoning.map { "\n\($0.close)\n\n" }
     }
 }
 

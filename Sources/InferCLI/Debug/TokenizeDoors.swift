@@ -102,7 +102,7 @@ struct DetokenizeDoor: ParsableCommand {
 }
 
 /// Prints what `reply` makes of each line of standard input, as soon as the line is there.
-private func forEachLine(_ reply: (Data) -> String) {
+func forEachLine(_ reply: (Data) -> String) {
     func answer(_ line: Data) {
         guard line.contains(where: { $0 > 0x20 }) else { return }
         printLine(reply(line))
