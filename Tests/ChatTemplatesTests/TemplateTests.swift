@@ -63,6 +63,10 @@ struct TemplateTests {
         ),
         ("{{ '<a>' + ('<b>'|safe) }} {{ '<a>'|e ~ '<' }}", "&lt;a&gt;<b> &lt;a&gt;<"),
         (
+            "{{ no|map('upper')|list }}{{ no|selectattr('x')|list }} {{ '{:>4}|{}'.format(true, true) }}",
+            "[][]    1|True"
+        ),
+        (
             "{{ d|tojson }} {{ '<é>'|tojson }} {{ [1]|tojson(indent=2) }} {{ d|tojson(separators=(',', ':')) }}",
             #"{"b": 1, "a": {"x": [7]}} "<é>" [\#n  1\#n] {"b":1,"a":{"x":[7]}}"#
         ),
@@ -92,7 +96,8 @@ struct TemplateTests {
     @Test(arguments: [
         ("{{ x.y }}", TemplateError.Kind.undefined), ("{{ x + 1 }}", .undefined), ("{{ x() }}", .undefined),
         ("{{ 'a' + 1 }}", .type), ("{{ 1 + none }}", .type), ("{% for i in 5 %}{% endfor %}", .type),
-        ("{{ none|length }}", .type), ("{{ 1 / 0 }}", .zeroDivision), ("{{ 'a'.index('b') }}", .value),
+        ("{{ none|length }}", .type), ("{{ 1 / 0 }}", .zeroDivision), ("{% set x = none %}{{ x[1:] }}", .type),
+        ("{{ 'a'.index('b') }}", .value),
         ("{{ [].__class__.x }}", .security), ("{{ {'a': 1}.clear() }}", .security), ("{{ x|tojson }}", .type),
         ("{{ [1, 'a']|sort }}", .type), ("{% set a, b = [1] %}", .value), ("{{ {[]: 1} }}", .type),
         ("{{ raise_exception('no') }}", .raised), ("{{ 'a'|nosuch }}", .syntax), ("{{ 'a' is nosuch }}", .syntax),

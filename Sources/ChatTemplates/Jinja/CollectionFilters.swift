@@ -90,6 +90,8 @@ extension Evaluator {
     // MARK: Choosing
 
     private func mapped(_ value: JinjaValue, _ arguments: Arguments) throws(TemplateError) -> JinjaValue {
+        // As in Jinja, nothing at all counts as an empty list here.
+        guard value.isTrue else { return .generator([]) }
         let elements = try elements(of: value)
         try charge(elements: elements.count)
         var results: [JinjaValue] = []
@@ -116,6 +118,7 @@ extension Evaluator {
     private func selected(
         _ filter: JinjaFilter, _ value: JinjaValue, _ arguments: Arguments
     ) throws(TemplateError) -> JinjaValue {
+        guard value.isTrue else { return .generator([]) }
         var rest = arguments
         var path: [JinjaValue] = []
         if filter == .selectattr || filter == .rejectattr {

@@ -300,8 +300,7 @@ extension Evaluator {
             let elements = places.map { sequence.elements[$0] }
             return sequence.isTuple ? .tuple(elements) : .list(elements)
         default:
-            // Jinja asks for `base[slice]`, which most types do not have.
-            return .undefined(.element("slice", ofType: base.describedType))
+            throw TemplateError(.type, "'\(base.typeName)' object is not subscriptable")
         }
     }
 

@@ -111,6 +111,7 @@ extension Evaluator {
         case .abs:
             if case .undefined(let missing) = value { throw missing.error }
             if case .float(let number) = value { return .float(number.magnitude) }
+            if case .bigInt(let digits) = value { return digits.hasPrefix("-") ? try negated(value) : value }
             guard let number = value.integer else {
                 throw TemplateError(.type, "bad operand type for abs(): '\(value.typeName)'")
             }

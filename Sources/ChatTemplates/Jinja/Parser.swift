@@ -274,13 +274,17 @@ struct Parser {
         let start = position
         let body = try body(until: end)
         loopNesting = outerLoops
-        func mentions(_ name: String) -> Bool {
-            tokens[start..<position].contains { $0.kind == .name && $0.text == name }
+        var mentioned: Set<String> = []
+        for token in tokens[start..<position] where token.kind == .name {
+            if token.text == "caller" || token.text == "varargs" || token.text == "kwargs" {
+                mentioned.insert(token.text)
+            }
         }
         return MacroDefinition(
             name: name, slot: slot, parameters: parameters, body: body, callerSlot: self.slot("caller"),
-            varargsSlot: self.slot("varargs"), kwargsSlot: self.slot("kwargs"), usesCaller: mentions("caller"),
-            usesVarargs: mentions("varargs"), usesKwargs: mentions("kwargs"))
+            varargsSlot: self.slot("varargs"), kwargsSlot: self.slot("kwargs"),
+            usesCaller: mentioned.contains("caller"),
+            usesVarargs: mentioned.contains("varargs"), usesKwargs: mentioned.contains("kwargs"))
     }
 
     private mutating func macroParameters() throws(TemplateError) -> [(

@@ -273,6 +273,9 @@ extension Evaluator {
         case let other?: throw TemplateError(.value, "Unknown conversion specifier \(other)")
         }
         let text = try braceFormatted(String(specification), arguments, &automatic, level: level - 1)
+        guard text.isEmpty || value.text != nil || value.double != nil else {
+            throw TemplateError(.type, "unsupported format string passed to \(value.typeName).__format__")
+        }
         let result = try formatted(value, try parse(text, for: value))
         try charge(result.utf8.count)
         return result
@@ -374,9 +377,8 @@ extension Evaluator {
             switch specification.type {
             case "e", "E", "f", "F", "g", "G", "%": return try formatted(value.double ?? 0, specification)
             case "c": return try formatted(try character(value.integer ?? -1), specification)
-            case nil where value.integer == nil || !isBoolean(value), "d", "n", "b", "o", "x", "X":
-                return try formatted(integer: value, specification)
-            case nil: return try formatted(try text(of: value), specification)
+            case nil where isBoolean(value) && specification.width == 0: return try text(of: value)
+            case nil, "d", "n", "b", "o", "x", "X": return try formatted(integer: value, specification)
             default: break
             }
         default:

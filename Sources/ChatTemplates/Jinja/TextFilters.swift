@@ -13,6 +13,10 @@ extension Evaluator {
             }
             return number
         }
+        if [.indent, .truncate, .wordwrap].contains(filter), value.text == nil {
+            if case .undefined(let missing) = value { throw missing.error }
+            throw TemplateError(.type, "\(name): expected text, not '\(value.typeName)'")
+        }
         switch filter {
         case .string, .pprint:
             _ = try arguments.bound(to: filter == .pprint ? ["verbose"] : [], in: name)

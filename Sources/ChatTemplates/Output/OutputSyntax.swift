@@ -129,13 +129,15 @@ extension OutputSyntax {
             calls = Self.callObjects(open: "<tool_calls>", close: "</tool_calls>")
         } else if has("<tool_call>") {
             calls = Self.callObjects(open: "<tool_call>", close: "</tool_call>")
+        } else if has("<|tool_call|>") {
+            calls = Self.callObjects(open: "<|tool_call|>", close: nil)
         } else if has("<|python_tag|>") {
             calls = Self.callObjects(open: "<|python_tag|>", close: nil)
             takesBareObject = true
         }
     }
 
-    /// Hermes, Qwen 2.5 and 3, Granite 4, Nemotron Nano v2 (a list), Apriel, MiniMax M1, Llama 3 after its tag.
+    /// Hermes, Qwen 2.5 and 3, Granite 3 and 4, Nemotron Nano v2 (a list), Apriel, MiniMax M1, Llama 3 after its tag.
     private static func callObjects(open: String, close: String?) -> Calls {
         Calls(open: open, arguments: .callObjects, close: close)
     }
