@@ -21,12 +21,19 @@ package enum GGUFFormat {
 package enum GGUFLimits {
     /// Number of metadata keys. Real files have fewer than a hundred.
     package static let metadataEntries = 1 << 16
-    /// Number of tensors in one part. The largest real files (one tensor per expert) have some ten thousand.
-    package static let tensors = 1 << 20
+    /// Number of tensors in one part. The largest files, with one tensor per expert, have some seventy thousand.
+    package static let tensors = 1 << 17
     /// Length of a key in bytes, as in the specification.
     package static let keyBytes = 65_535
     /// Length of a tensor's name in bytes, as in the specification. ggml itself stops at 63.
     package static let tensorNameBytes = 64
+    /// Elements of all metadata arrays together; an array within an array counts as `weightOfArray`. Real files have
+    /// about a million. A file can be larger than memory at no cost (it
+    /// may be sparse), so its size alone is no bound.
+    package static let arrayElements = 1 << 25
+    package static let weightOfArray = 8
+    /// Bytes of all metadata strings together. Real files have some ten million.
+    package static let textBytes = 1 << 28
     /// Depth of arrays within arrays; 1 is an array of scalars.
     package static let arrayDepth = 8
     /// Dimensions of a tensor: `GGML_MAX_DIMS`.

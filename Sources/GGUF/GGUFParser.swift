@@ -2,7 +2,7 @@
 ///
 /// Nothing in the file is trusted: a count is compared with the bytes that are left before memory is reserved for it,
 /// every product and sum is checked for overflow, and every offset is checked against the end of the file. Work and
-/// memory are therefore proportional to the bytes that are really there.
+/// memory are therefore proportional to the file's metadata, and `GGUFLimits` bounds both for files of any size.
 struct GGUFParser {
     /// What one file contains.
     struct Part {
@@ -15,6 +15,9 @@ struct GGUFParser {
     private let storage: ByteStorage
     private let bytes: UnsafeRawBufferPointer
     private var offset = 0
+    /// What is left of `GGUFLimits.arrayElements` and `GGUFLimits.textBytes`.
+    private var elementsLeft = GGUFLimits.arrayElements
+    private var textLeft = GGUFLimits.textBytes
 
     static func parse(_ storage: ByteStorage) throws(GGUFError) -> Part {
         var parser = GGUFParser(storage)
@@ -109,7 +112,9 @@ struct GGUFParser {
     private mutating func array(_ key: String, depth: Int) throws(GGUFError) -> GGUFArray {
         guard depth <= GGUFLimits.arrayDepth else { throw .arrayTooDeep(key: key, limit: GGUFLimits.arrayDepth) }
         let type = try valueType(key)
-        let count = try self.count(key, minimumBytes: type.minimumByteCount, limit: Int.max)
+        let weight = type == .array ? GGUFLimits.weightOfArray : 1
+        let count = try self.count(key, minimumBytes: type.minimumByteCount, limit: elementsLeft / weight)
+        elementsLeft -= count * weight
         let start = offset
         var stringOffsets: [Int] = []
         var children: [GGUFArray] = []
@@ -264,6 +269,8 @@ struct GGUFParser {
         guard length <= UInt64(remaining) else {
             throw .truncated(field: field(), offset: offset, needed: length, available: remaining)
         }
+        guard length <= UInt64(textLeft) else { throw .tooMany(field: field(), found: length, limit: textLeft) }
+        textLeft -= Int(length)
         let start = offset
         offset += Int(length)
         return start..<offset

@@ -22,9 +22,9 @@ extension TokenizerError: CustomStringConvertible {
         case .metadata(let error):
             error.description
         case .unsupportedModel(let found, let known):
-            "tokenizer model \"\(printable(found))\" is not supported; known: \(known.joined(separator: ", "))"
+            "tokenizer model \"\(found.printable(limit: 100))\" is not supported; known: \(known.joined(separator: ", "))"
         case .unknownPreTokenizer(let found):
-            "pre-tokenizer \"\(printable(found))\" (tokenizer.ggml.pre) is not known"
+            "pre-tokenizer \"\(found.printable(limit: 100))\" (tokenizer.ggml.pre) is not known"
         case .emptyVocabulary:
             "the vocabulary (tokenizer.ggml.tokens) is empty"
         case .tooManyTokens(let found, let limit):
@@ -34,13 +34,5 @@ extension TokenizerError: CustomStringConvertible {
         case .characterMap(let found, let expected):
             "tokenizer.ggml.precompiled_charsmap: found \(found), expected \(expected)"
         }
-    }
-
-    /// Text from a file, safe to print: control characters escaped, long text cut.
-    private func printable(_ text: String) -> String {
-        text.unicodeScalars.prefix(100).map {
-            $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0)
-        }
-        .joined()
     }
 }

@@ -126,6 +126,27 @@ import Testing
         #expect(error.description.count < 300)
     }
 
+    /// A sparse file has any size for nothing: counts that its size allows must still not be believed. Zeros read as
+    /// empty strings, empty arrays, false.
+    @Test(
+        .timeLimit(.minutes(5)),
+        arguments: [
+            (9, [8], 1 << 33), (9, [9], 1 << 32), (9, [7], 1 << 35), (9, [0], 1 << 35), (9, [12], 1 << 32),
+            (9, [9, 9, 9], 1 << 30), (8, [], 1 << 35),
+        ] as [(UInt32, [UInt8], UInt64)])
+    func sparseFile(type: UInt32, elementTypes: [UInt8], count: UInt64) throws {
+        var payload: [UInt8] = []
+        let bytes = withUnsafeBytes(of: count.littleEndian, Array.init)
+        if elementTypes.isEmpty { payload += bytes }
+        for type in elementTypes { payload += [type, 0, 0, 0] + bytes }
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(
+            RawFile(entries: [.init("k", type: type, payload: payload)]).bytes, to: "sparse.gguf")
+        try #require(truncate(path, 1 << 36) == 0)
+        let error = #expect(throws: GGUFError.self) { try GGUFFile(path: path) }
+        #expect(error.map { MalformedCase.caseName(of: $0) } == "tooMany")
+    }
+
     @Test func notAFile() throws {
         let directory = try TemporaryDirectory()
         #expect(throws: GGUFError.notARegularFile(path: directory.url.path)) { try GGUFFile(path: directory.url.path) }

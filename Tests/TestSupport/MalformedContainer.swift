@@ -41,7 +41,7 @@ extension MalformedCorpus {
         },
         changed("more tensors than any file has", ["tooMany"]) {
             $0.tensorCount = UInt64(GGUFLimits.tensors) + 1
-            $0.data = [UInt8](repeating: 0, count: 36 << 20)
+            $0.data = [UInt8](repeating: 0, count: 34 * GGUFLimits.tensors)
         },
     ]
 
