@@ -206,7 +206,7 @@ CK_AVX2 static void unpack_avx2(const uint8_t *w, size_t row_bytes, size_t rows,
 static void matmul_avx2(const ck_job *job) {
     static const ck_rows_fn kernels[CK_ROWS_TOKENS] = {rows_1_avx2, rows_2_avx2, rows_3_avx2, rows_4_avx2};
     static const ck_tile_fn tiles[CK_TILE_TOKENS] = {tile_avx2, tile_avx2, tile_avx2, tile_avx2, tile_avx2, tile_avx2};
-    if (job->tokens <= CK_ROWS_LIMIT) {
+    if (job->tokens <= CK_ROWS_TOKENS) {
         ck_rows_matmul(job, prepare_avx2, kernels);
     } else {
         ck_panel_matmul(job, 256, sizeof(CK2_BLOCK), unpack_avx2, tiles);

@@ -44,11 +44,26 @@ CK_AVX512 CK_INLINE __m512i ck_sum_lanes4(__m512i a, __m512i b, __m512i c, __m51
     return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
 }
 
-// The sums of all dwords of a, b, c, d.
-CK_AVX512 CK_INLINE __m128i ck_sum_all4(__m512i a, __m512i b, __m512i c, __m512i d) {
-    __m512i lanes = ck_sum_lanes4(a, b, c, d);
-    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(lanes), _mm512_extracti64x4_epi64(lanes, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+// 64 bytes at `offset` of four blocks: vector l holds bytes 16 l … 16 l + 15 of block r in its lane r.
+CK_AVX512 CK_INLINE void ck_load_pieces4(const uint8_t *const block[4], size_t offset, __m512i piece[4]) {
+    __m512i a = _mm512_loadu_si512(block[0] + offset), b = _mm512_loadu_si512(block[1] + offset);
+    __m512i c = _mm512_loadu_si512(block[2] + offset), d = _mm512_loadu_si512(block[3] + offset);
+    __m512i low0 = _mm512_shuffle_i32x4(a, b, 0x44), high0 = _mm512_shuffle_i32x4(a, b, 0xee);
+    __m512i low1 = _mm512_shuffle_i32x4(c, d, 0x44), high1 = _mm512_shuffle_i32x4(c, d, 0xee);
+    piece[0] = _mm512_shuffle_i32x4(low0, low1, 0x88);
+    piece[1] = _mm512_shuffle_i32x4(low0, low1, 0xdd);
+    piece[2] = _mm512_shuffle_i32x4(high0, high1, 0x88);
+    piece[3] = _mm512_shuffle_i32x4(high0, high1, 0xdd);
+}
+
+// The same with 32 bytes.
+CK_AVX512 CK_INLINE void ck_load_pieces2(const uint8_t *const block[4], size_t offset, __m512i piece[2]) {
+    __m256i low[4];
+    for (int r = 0; r < 4; r++) low[r] = ck_load256(block[r] + offset);
+    __m512i first = _mm512_inserti64x4(_mm512_castsi256_si512(low[0]), low[1], 1);
+    __m512i second = _mm512_inserti64x4(_mm512_castsi256_si512(low[2]), low[3], 1);
+    piece[0] = _mm512_shuffle_i32x4(first, second, 0x88);
+    piece[1] = _mm512_shuffle_i32x4(first, second, 0xdd);
 }
 
 // Sixteen bytes at each of four addresses.
@@ -75,15 +90,13 @@ CK_AVX512 CK_INLINE __m512 ck_load_16_halves(const uint8_t *const block[16], siz
     return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
 }
 
-// Dword l: the sum of the dwords in lane l.
-CK_AVX512 CK_INLINE __m128i ck_sum_each_lane(__m512i x) {
-    x = _mm512_add_epi32(x, _mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0x4e));
-    x = _mm512_add_epi32(x, _mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0xb1));
-    const __m512i index = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    return _mm512_castsi512_si128(_mm512_permutexvar_epi32(index, x));
-}
-
 CK_AVX512 CK_INLINE __m512i ck_bytes512(int value) { return _mm512_set1_epi8((char)value); }
+
+// Bits of each byte, shifted left (or right where `left` is negative) and masked.
+CK_AVX512 CK_INLINE __m512i ck_shift_and(__m512i x, int left, int mask) {
+    x = left < 0 ? _mm512_srli_epi16(x, (unsigned)-left) : left > 0 ? _mm512_slli_epi16(x, (unsigned)left) : x;
+    return _mm512_and_si512(x, ck_bytes512(mask));
+}
 
 // Low and high halves of 64 bytes.
 CK_AVX512 CK_INLINE __m512i ck_low_nibbles(__m512i x) { return _mm512_and_si512(x, ck_bytes512(15)); }

@@ -5,7 +5,12 @@
 //   CK_LANES            the 16-column group in lane l of decoded vector v, at [4 v + l]
 //   CK_D, CK_DMIN       offsets of the binary16 fields in the block (CK_DMIN only with minima)
 //   scales4             __m512i (const uint8_t *const block[4]): 16 scale bytes of each block, one block per lane
-//   decode              void (const uint8_t *block, __m128i scales, __m512i q[4]): 256 unsigned bytes
+//   decode              void (const uint8_t *block, __m128i scales, int half, __m512i q[2]): 128 unsigned bytes, vectors
+//                       2 half and 2 half + 1, for the panels
+//   decode4             void (const uint8_t *const block[4], int half, __m512i q[8]): the 16-column groups 8 half … of
+//                       four blocks, one block per lane, for the rows: unsigned bytes before any scale
+//   CK_WIDTH            columns per scale
+//   CK_OFFSET_SHIFT     the bytes of decode4 are w + 2^CK_OFFSET_SHIFT, where a format has no minima
 #include "avx512.h"
 #include "rows.h"
 
@@ -15,11 +20,11 @@
 #define CK_SCALED_MIN 0
 // Weights w + 32 with w of 6 bits; 16 signed scales.
 #define CK_SCALED_OFFSET 1
-// Bytes scale * w; scale byte: 4-bit scale, 4-bit minimum.
+// Panels hold scale * w; scale byte: 4-bit scale, 4-bit minimum.
 #define CK_FLAT_MIN 2
-// Bytes 128 - scale * w.
+// Panels hold 128 - scale * w; 16 signed scales.
 #define CK_FLAT_NEGATED 3
-// Weights w + 128; scale bytes 0…7 are signed; vector pairs (0, 1) and (2, 3) hold one 32-group per lane.
+// Weights w + 128; scale bytes 0…7 are signed.
 #define CK_LANE_SCALED 4
 
 // Lanes of vectors that follow the columns.
@@ -29,65 +34,51 @@
 // Low and high halves of 16 bytes in the same lane of a vector pair.
 #define CK_LANES_PAIRS {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}
 
-// A token's 256 activations in the order of the decoded vectors.
-typedef struct ck_row_act256 {
-    int8_t q[4][64];
-    union {
-        int16_t sums[2][32];  // group sums, repeated as the kind needs them
-        int32_t init[2][16];  // CK_LANE_SCALED: where the sums start
-    };
-    float d;
-    int32_t nsum256;
-    int32_t padding[14];
-} ck_row_act256;
-_Static_assert(sizeof(ck_row_act256) == 448, "rows.h reserves 512 bytes");
+// The tokens of a product by rows; the d of all of them lie together, block after block.
+typedef struct ck_row_tokens {
+    const int8_t *q[CK_ROWS_TOKENS];
+    const ck_act256 *g[CK_ROWS_TOKENS];
+    const float (*d)[CK_ROWS_TOKENS];
+} ck_row_tokens;
+
+// Byte shuffles that put 16-bit words a and b of a lane into its words 0…3 and 4…7; the words come from bytes
+// (zero-extended) or from words.
+CK_AVX512 CK_INLINE __m512i ck_spread_bytes(__m512i x, int a, int b) {
+    const uint64_t ones = 0x0001000100010001, clear = 0x8000800080008000;
+    __m128i index = _mm_set_epi64x((long long)(clear | ones * (uint64_t)b), (long long)(clear | ones * (uint64_t)a));
+    return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(index));
+}
+CK_AVX512 CK_INLINE __m512i ck_spread_words(__m512i x, int a, int b) {
+    const uint64_t ones = 0x0101010101010101, pair = 0x0100010001000100;
+    __m128i index = _mm_set_epi64x((long long)(pair + ones * (uint64_t)(2 * b)),
+                                   (long long)(pair + ones * (uint64_t)(2 * a)));
+    return _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(index));
+}
+
+// The sixteen bytes at p in every lane.
+CK_AVX512 CK_INLINE __m512i ck_every_lane(const void *p) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
+}
+
+// Lane r, dword t: the sum of lane r of x[t]. With one token all four dwords hold it.
+CK_AVX512 CK_INLINE __m512i ck_sum_tokens(const __m512i *x, int tokens) {
+    if (tokens == 1) {
+        __m512i sum = _mm512_add_epi32(x[0], _mm512_shuffle_epi32(x[0], (_MM_PERM_ENUM)0x4e));
+        return _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, (_MM_PERM_ENUM)0xb1));
+    }
+    return ck_sum_lanes4(x[0], x[1], x[tokens > 2 ? 2 : 0], x[tokens > 3 ? 3 : 1]);
+}
 #endif
 
 static const uint8_t lanes_avx512[16] = CK_LANES;
 
-CK_AVX512 static void prepare_avx512(const void *act, size_t cols, void *out) {
-    ck_act256_row row = ck_act256_view(act, cols);
-    ck_row_act256 *to = out;
-    for (size_t b = 0; b < cols / 256; b++, to++) {
-        const ck_act256 *g = row.g + b;
-        for (int i = 0; i < 16; i++) {
-            memcpy(to->q[i / 4] + i % 4 * 16, row.q + 256 * b + 16 * lanes_avx512[i], 16);
-        }
-        if (CK_KIND == CK_LANE_SCALED) {
-            memset(to->init, 0, sizeof to->init);
-            for (int i = 0; i < 8; i++) to->init[i / 4][i % 4 * 4] = g->nsum32[i];
-        } else if (CK_KIND == CK_SCALED_MIN) {
-            for (int i = 0; i < 4; i++) memcpy(to->sums[0] + 8 * i, g->sum32, 16);
-        } else if (CK_KIND == CK_FLAT_MIN) {
-            for (int i = 0; i < 8; i++) memcpy(to->sums[i / 4] + i % 4 * 8, g->sum16 + i / 4 * 8, 16);
-        } else if (CK_KIND == CK_SCALED_OFFSET) {
-            // Twice -16 times the sum: -32 times it would not fit.
-            for (int i = 0; i < 32; i++) to->sums[0][i] = (int16_t)(-16 * g->sum16[i % 16]);
-        }
-        to->d = g->d;
-        to->nsum256 = g->nsum256;
-    }
-}
-
-// Word indices of the scales for two packed vectors: words 0…3 of lane l belong to vector v, 4…7 to v + 1.
-CK_AVX512 CK_INLINE __m512i scale_index(int v) {
-    int16_t index[32];
-    for (int i = 0; i < 32; i++) {
-        int group = lanes_avx512[4 * (v + i % 8 / 4) + i / 8];
-        index[i] = (int16_t)(CK_KIND == CK_SCALED_MIN ? group / 2 : group);
-    }
-    return _mm512_loadu_si512(index);
-}
-
-CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t cols, const uint8_t *prepared,
-                                      size_t stride, float *out, int tokens) {
+// Four rows, one per lane, × `tokens`: out[token][4].
+CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks, const ck_row_tokens *x, float *out,
+                                      int tokens) {
     const __m512i zero = _mm512_setzero_si512();
-    const __m512i index0 = scale_index(0), index1 = scale_index(2);
-    const __m512i first = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
-    __m128 acc[CK_ROWS_TOKENS];
-    for (int t = 0; t < tokens; t++) acc[t] = _mm_setzero_ps();
-    for (size_t b = 0; b < cols / 256; b++) {
+    const __m512i each_row = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    __m512 acc = _mm512_setzero_ps();
+    for (size_t b = 0; b < blocks; b++) {
         const uint8_t *block[4];
         for (int r = 0; r < 4; r++) {
             block[r] = row[r] + b * sizeof(CK_BLOCK);
@@ -95,93 +86,137 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t cols, 
                 _mm_prefetch((const char *)block[r] + CK_PREFETCH + line, _MM_HINT_T0);
             }
         }
-        __m512i scales = scales4(block), minima = scales;
+        __m512i scales = scales4(block), minima = scales, wide0 = zero, wide1 = zero;
+        __m512i total[CK_ROWS_TOKENS], min_total[CK_ROWS_TOKENS];
         if (CK_KIND == CK_FLAT_MIN) {
             minima = ck_high_nibbles(scales);
             scales = ck_low_nibbles(scales);
         }
-        __m128i scale_bytes[4] = {_mm512_castsi512_si128(scales), _mm512_extracti32x4_epi32(scales, 1),
-                                  _mm512_extracti32x4_epi32(scales, 2), _mm512_extracti32x4_epi32(scales, 3)};
-        __m512i sum[CK_ROWS_TOKENS][4];
+        if (CK_KIND != CK_SCALED_MIN) {
+            wide0 = _mm512_srai_epi16(_mm512_unpacklo_epi8(scales, scales), 8);
+            wide1 = _mm512_srai_epi16(_mm512_unpackhi_epi8(scales, scales), 8);
+        }
+        // Sums over the groups of minimum × activations, or of what the offset of the weights adds.
 #pragma clang loop unroll(full)
-        for (int r = 0; r < 4; r++) {
-            __m512i q[4], wide = zero, scale0 = zero, scale1 = zero;
-            decode(block[r], scale_bytes[r], q);
-            if (CK_KIND == CK_SCALED_MIN || CK_KIND == CK_SCALED_OFFSET) {
-                wide = _mm512_cvtepi8_epi16(_mm256_broadcastsi128_si256(scale_bytes[r]));
-                scale0 = _mm512_permutexvar_epi16(index0, wide);
-                scale1 = _mm512_permutexvar_epi16(index1, wide);
+        for (int t = 0; t < tokens; t++) {
+            const ck_act256 *g = x->g[t] + b;
+            total[t] = zero;
+            if (CK_KIND == CK_SCALED_MIN) {
+                min_total[t] = _mm512_dpwssd_epi32(zero, _mm512_unpackhi_epi8(minima, zero), ck_every_lane(g->sum32));
+            } else if (CK_KIND == CK_FLAT_MIN) {
+                __m512i m = _mm512_dpwssd_epi32(zero, _mm512_unpacklo_epi8(minima, zero), ck_every_lane(g->sum16));
+                min_total[t] = _mm512_dpwssd_epi32(m, _mm512_unpackhi_epi8(minima, zero), ck_every_lane(g->sum16 + 8));
+            }
+#ifdef CK_OFFSET_SHIFT
+            __m512i m = _mm512_dpwssd_epi32(zero, wide0, ck_every_lane(CK_WIDTH == 32 ? g->sum32 : g->sum16));
+            if (CK_WIDTH == 16) m = _mm512_dpwssd_epi32(m, wide1, ck_every_lane(g->sum16 + 8));
+            total[t] = _mm512_sub_epi32(zero, _mm512_slli_epi32(m, CK_OFFSET_SHIFT));
+#endif
+        }
+#pragma clang loop unroll(full)
+        for (int half = 0; half < 2; half++) {
+            __m512i q[8], scale[4] = {zero, zero, zero, zero};
+            decode4(block, half, q);
+            if (CK_KIND == CK_SCALED_MIN) {
+                for (int i = 0; i < 2; i++) scale[i] = ck_spread_bytes(scales, 4 * half + 2 * i, 4 * half + 2 * i + 1);
             } else if (CK_KIND == CK_LANE_SCALED) {
-                wide = _mm512_cvtepi8_epi32(scale_bytes[r]);
-                scale0 = _mm512_permutexvar_epi32(first, wide);
-                scale1 = _mm512_permutexvar_epi32(second, wide);
+                __m512i words = half ? _mm512_unpackhi_epi16(wide0, wide0) : _mm512_unpacklo_epi16(wide0, wide0);
+                words = _mm512_srai_epi32(words, 16);
+                scale[0] = _mm512_shuffle_epi32(words, (_MM_PERM_ENUM)0x00);
+                scale[1] = _mm512_shuffle_epi32(words, (_MM_PERM_ENUM)0x55);
+                scale[2] = _mm512_shuffle_epi32(words, (_MM_PERM_ENUM)0xaa);
+                scale[3] = _mm512_shuffle_epi32(words, (_MM_PERM_ENUM)0xff);
+            } else {
+                for (int i = 0; i < 4; i++) scale[i] = ck_spread_words(half ? wide1 : wide0, 2 * i, 2 * i + 1);
             }
 #pragma clang loop unroll(full)
             for (int t = 0; t < tokens; t++) {
-                const ck_row_act256 *a = (const ck_row_act256 *)(prepared + (size_t)t * stride) + b;
-                __m512i x0 = _mm512_load_si512(a->q[0]), x1 = _mm512_load_si512(a->q[1]);
-                __m512i x2 = _mm512_load_si512(a->q[2]), x3 = _mm512_load_si512(a->q[3]);
-                if (CK_KIND == CK_FLAT_MIN || CK_KIND == CK_FLAT_NEGATED) {
-                    __m512i p0 = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, q[0], x0), q[1], x1);
-                    __m512i p1 = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, q[2], x2), q[3], x3);
-                    sum[t][r] = _mm512_add_epi32(p0, p1);
-                } else if (CK_KIND == CK_LANE_SCALED) {
-                    __m512i p0 = _mm512_dpbusd_epi32(_mm512_load_si512(a->init[0]), q[0], x0);
-                    __m512i p1 = _mm512_dpbusd_epi32(_mm512_load_si512(a->init[1]), q[2], x2);
-                    p0 = _mm512_mullo_epi32(_mm512_dpbusd_epi32(p0, q[1], x1), scale0);
-                    p1 = _mm512_mullo_epi32(_mm512_dpbusd_epi32(p1, q[3], x3), scale1);
-                    sum[t][r] = _mm512_add_epi32(p0, p1);
+                const int8_t *a = x->q[t] + 256 * b + 128 * half;
+                if (CK_WIDTH == 32) {
+#pragma clang loop unroll(full)
+                    for (int i = 0; i < 4; i += 2) {
+                        __m512i p0 = _mm512_dpbusd_epi32(zero, q[2 * i], ck_every_lane(a + 32 * i));
+                        __m512i p1 = _mm512_dpbusd_epi32(zero, q[2 * i + 2], ck_every_lane(a + 32 * i + 32));
+                        p0 = _mm512_dpbusd_epi32(p0, q[2 * i + 1], ck_every_lane(a + 32 * i + 16));
+                        p1 = _mm512_dpbusd_epi32(p1, q[2 * i + 3], ck_every_lane(a + 32 * i + 48));
+                        if (CK_KIND == CK_LANE_SCALED) {
+                            p0 = _mm512_mullo_epi32(p0, scale[i]);
+                            p1 = _mm512_mullo_epi32(p1, scale[i + 1]);
+                            total[t] = _mm512_add_epi32(total[t], _mm512_add_epi32(p0, p1));
+                        } else {
+                            // Eight products of at most 31 * 127 fit 16 bits.
+                            total[t] = _mm512_dpwssd_epi32(total[t], _mm512_packs_epi32(p0, p1), scale[i / 2]);
+                        }
+                    }
                 } else {
-                    // Four products of at most 63 * 127 each: the packing to 16 bits never saturates.
-                    __m512i p01 = _mm512_packs_epi32(_mm512_dpbusd_epi32(zero, q[0], x0),
-                                                     _mm512_dpbusd_epi32(zero, q[1], x1));
-                    __m512i p23 = _mm512_packs_epi32(_mm512_dpbusd_epi32(zero, q[2], x2),
-                                                     _mm512_dpbusd_epi32(zero, q[3], x3));
-                    __m512i s = zero;
-                    if (CK_KIND == CK_SCALED_OFFSET) s = _mm512_dpwssd_epi32(s, wide, _mm512_load_si512(a->sums[0]));
-                    s = _mm512_dpwssd_epi32(s, p01, scale0);
-                    sum[t][r] = _mm512_dpwssd_epi32(s, p23, scale1);
+#pragma clang loop unroll(full)
+                    for (int i = 0; i < 4; i++) {
+                        // Four products of at most 63 * 127 fit 16 bits.
+                        __m512i p0 = _mm512_dpbusd_epi32(zero, q[2 * i], ck_every_lane(a + 32 * i));
+                        __m512i p1 = _mm512_dpbusd_epi32(zero, q[2 * i + 1], ck_every_lane(a + 32 * i + 16));
+                        total[t] = _mm512_dpwssd_epi32(total[t], _mm512_packs_epi32(p0, p1), scale[i]);
+                    }
                 }
             }
         }
-        (void)minima;
-        __m128 d = ck_load_4_halves(block, CK_D);
-#pragma clang loop unroll(full)
-        for (int t = 0; t < tokens; t++) {
-            const ck_row_act256 *a = (const ck_row_act256 *)(prepared + (size_t)t * stride) + b;
-            __m128i total = ck_sum_all4(sum[t][0], sum[t][1], sum[t][2], sum[t][3]);
-            if (CK_KIND == CK_FLAT_NEGATED) {
-                total = _mm_sub_epi32(_mm_setzero_si128(), _mm_add_epi32(total, _mm_set1_epi32(a->nsum256)));
-            }
-            __m128 act_d = _mm_set1_ps(a->d);
-            acc[t] = _mm_fmadd_ps(_mm_mul_ps(d, act_d), _mm_cvtepi32_ps(total), acc[t]);
+        __m512 d = _mm512_permutexvar_ps(each_row, _mm512_castps128_ps512(ck_load_4_halves(block, CK_D)));
 #ifdef CK_DMIN
-            __m512i m = _mm512_unpackhi_epi8(minima, zero), sums = _mm512_load_si512(a->sums[0]);
-            if (CK_KIND == CK_FLAT_MIN) {
-                m = _mm512_dpwssd_epi32(zero, m, _mm512_load_si512(a->sums[1]));
-                m = _mm512_dpwssd_epi32(m, _mm512_unpacklo_epi8(minima, zero), sums);
-            } else {
-                m = _mm512_dpwssd_epi32(zero, m, sums);
-            }
-            __m128 dmin = ck_load_4_halves(block, CK_DMIN);
-            acc[t] = _mm_fnmadd_ps(_mm_mul_ps(dmin, act_d), _mm_cvtepi32_ps(ck_sum_each_lane(m)), acc[t]);
+        __m512 dmin = _mm512_permutexvar_ps(each_row, _mm512_castps128_ps512(ck_load_4_halves(block, CK_DMIN)));
 #endif
-        }
+        (void)min_total;
+        __m512 act_d = _mm512_broadcast_f32x4(_mm_loadu_ps(x->d[b]));
+        __m512i sum = ck_sum_tokens(total, tokens);
+        acc = _mm512_fmadd_ps(_mm512_mul_ps(d, act_d), _mm512_cvtepi32_ps(sum), acc);
+#ifdef CK_DMIN
+        sum = ck_sum_tokens(min_total, tokens);
+        acc = _mm512_fnmadd_ps(_mm512_mul_ps(dmin, act_d), _mm512_cvtepi32_ps(sum), acc);
+#endif
     }
-    for (int t = 0; t < tokens; t++) _mm_storeu_ps(out + 4 * t, acc[t]);
+    float results[4][4];  // [row][token]
+    _mm512_storeu_ps(results[0], acc);
+    for (int t = 0; t < tokens; t++) {
+        for (int r = 0; r < 4; r++) out[4 * t + r] = results[r][t];
+    }
 }
 
-CK_AVX512 static void rows_1(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
-    rows4_avx512(row, n, x, stride, out, 1);
-}
-CK_AVX512 static void rows_2(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
-    rows4_avx512(row, n, x, stride, out, 2);
-}
-CK_AVX512 static void rows_3(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
-    rows4_avx512(row, n, x, stride, out, 3);
-}
-CK_AVX512 static void rows_4(const uint8_t *const row[4], size_t n, const uint8_t *x, size_t stride, float *out) {
-    rows4_avx512(row, n, x, stride, out, 4);
+typedef void (*rows_avx512_fn)(const uint8_t *const row[4], size_t blocks, const ck_row_tokens *x, float *out);
+#define ROWS(T)                                                                                                     \
+    CK_AVX512 static void rows_##T(const uint8_t *const row[4], size_t blocks, const ck_row_tokens *x, float *out) { \
+        rows4_avx512(row, blocks, x, out, T);                                                                       \
+    }
+ROWS(1)
+ROWS(2)
+ROWS(3)
+ROWS(4)
+#undef ROWS
+
+// At most CK_ROWS_TOKENS tokens.
+static void matmul_rows_avx512(const ck_job *job) {
+    static const rows_avx512_fn kernels[CK_ROWS_TOKENS] = {rows_1, rows_2, rows_3, rows_4};
+    const size_t blocks = job->cols / 256;
+    float (*d)[CK_ROWS_TOKENS] = job->scratch;
+    ck_row_tokens x = {.d = d};
+    memset(d, 0, blocks * sizeof *d);
+    for (size_t t = 0; t < job->tokens; t++) {
+        ck_act256_row act = ck_act256_view(ck_job_act(job, t), job->cols);
+        x.q[t] = act.q;
+        x.g[t] = act.g;
+        // A lone token fills all four places: its sums do too.
+        size_t end = job->tokens == 1 ? CK_ROWS_TOKENS : t + 1;
+        for (size_t b = 0; b < blocks; b++) {
+            for (size_t i = t; i < end; i++) d[b][i] = act.g[b].d;
+        }
+    }
+    for (size_t r = 0; r < job->rows; r += 4) {
+        size_t rows = job->rows - r < 4 ? job->rows - r : 4;
+        const uint8_t *row[4];
+        for (size_t i = 0; i < 4; i++) row[i] = job->w + (r + (i < rows ? i : rows - 1)) * job->row_bytes;
+        float out[CK_ROWS_TOKENS][4];
+        kernels[job->tokens - 1](row, blocks, &x, out[0]);
+        for (size_t t = 0; t < job->tokens; t++) {
+            memcpy(job->y + t * job->y_stride + r, out[t], rows * sizeof(float));
+        }
+    }
 }
 
 // Sixteen rows into one half of a panel.
@@ -198,7 +233,8 @@ CK_AVX512 CK_INLINE void unpack16_avx512(const uint8_t *const block[16], int hal
                             : i == 2 ? _mm512_extracti32x4_epi32(low, 2)
                                      : _mm512_extracti32x4_epi32(low, 3);
             __m512i row[4];
-            decode(block[r + i], bytes, row);
+            decode(block[r + i], bytes, 0, row);
+            decode(block[r + i], bytes, 1, row + 2);
             for (int v = 0; v < 4; v++) {
                 if (CK_KIND == CK_SCALED_OFFSET) row[v] = _mm512_add_epi8(row[v], ck_bytes512(96));
                 q[v][r + i] = row[v];
@@ -258,9 +294,8 @@ CK_AVX512 static void unpack_avx512(const uint8_t *w, size_t row_bytes, size_t r
 }
 
 static void matmul_avx512(const ck_job *job) {
-    static const ck_rows_fn kernels[CK_ROWS_TOKENS] = {rows_1, rows_2, rows_3, rows_4};
-    if (job->tokens <= CK_ROWS_LIMIT) {
-        ck_rows_matmul(job, prepare_avx512, kernels);
+    if (job->tokens <= CK_ROWS_TOKENS) {
+        matmul_rows_avx512(job);
     } else {
         ck_panel_matmul(job, 256, sizeof(CK_BLOCK), unpack_avx512, ck_tiles_avx512[CK_TILE_KIND]);
     }

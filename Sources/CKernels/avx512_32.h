@@ -185,7 +185,7 @@ static void matmul_avx512(const ck_job *job) {
 #else
     const ck_tile_fn *tiles = ck_tiles_avx512[CK_TILE_32];
 #endif
-    if (job->tokens <= CK_ROWS_LIMIT) {
+    if (job->tokens <= CK_ROWS_TOKENS) {
         ck_rows_matmul(job, prepare_avx512, kernels);
     } else {
         ck_panel_matmul(job, 32, sizeof(CK_BLOCK), unpack_avx512, tiles);

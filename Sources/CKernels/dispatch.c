@@ -99,6 +99,6 @@ void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out) {
 
 size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
     if (f->act == CK_ACT_F32) return 64;
-    size_t rows = CK_ROWS_LIMIT * ck_rows_prepared_bytes(cols), panel = ck_panel_scratch_bytes();
+    size_t rows = CK_ROWS_TOKENS * ck_rows_prepared_bytes(cols), panel = ck_panel_scratch_bytes();
     return rows > panel ? rows : panel;
 }

@@ -57,13 +57,19 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return _mm512_sub_epi8(_mm512_or_si512(low, _mm512_slli_epi16(high, 4)), ck_bytes512(32));
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
     (void)scales;
-    __m512i x0 = _mm512_loadu_si512(block + 8), x1 = _mm512_loadu_si512(block + 72);
-    q[0] = look_up(ck_low_nibbles(x0));
-    q[1] = look_up(ck_high_nibbles(x0));
-    q[2] = look_up(ck_low_nibbles(x1));
-    q[3] = look_up(ck_high_nibbles(x1));
+    __m512i x = _mm512_loadu_si512(block + 8 + 64 * half);
+    q[0] = look_up(ck_low_nibbles(x));
+    q[1] = look_up(ck_high_nibbles(x));
+}
+
+CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
+    __m512i piece[4];
+    ck_load_pieces4(block, (size_t)(8 + 64 * half), piece);
+    for (int i = 0; i < 8; i++) {
+        q[i] = look_up(i % 2 ? ck_high_nibbles(piece[i / 2]) : ck_low_nibbles(piece[i / 2]));
+    }
 }
 
 #define CK_BLOCK ck_block_iq4_xs
@@ -71,6 +77,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[
 #define CK_TILE_KIND CK_TILE_256_BY_32
 #define CK_LANES CK_LANES_PAIRS
 #define CK_D 0
+#define CK_WIDTH 32
+#define CK_OFFSET_SHIFT 7
 #include "avx512_256.h"
 #endif
 

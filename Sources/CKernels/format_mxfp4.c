@@ -43,11 +43,12 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
 
 // As ck_e8m0_half.
 CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) {
-    __m128i x = _mm_cvtsi32_si128(block[0][0]);
-#define INSERT(I) x = _mm_insert_epi8(x, block[I][0], I)
-    INSERT(1), INSERT(2), INSERT(3), INSERT(4), INSERT(5), INSERT(6), INSERT(7), INSERT(8);
-    INSERT(9), INSERT(10), INSERT(11), INSERT(12), INSERT(13), INSERT(14), INSERT(15);
-#undef INSERT
+    int32_t word[4];
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *const *p = block + 4 * i;
+        word[i] = (int32_t)(p[0][0] | (uint32_t)p[1][0] << 8 | (uint32_t)p[2][0] << 16 | (uint32_t)p[3][0] << 24);
+    }
+    __m128i x = _mm_setr_epi32(word[0], word[1], word[2], word[3]);
     __m512i e = _mm512_cvtepu8_epi32(x);
     __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
     __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);

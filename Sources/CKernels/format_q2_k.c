@@ -42,13 +42,19 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
 }
 
 // Bytes scale * w, at most 45.
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
-    for (int v = 0; v < 4; v++) {
-        __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16 + 32 * (v / 2))));
-        __m512i scale = ck_spread_scales(scales, v);
-        __m512i one = _mm512_maskz_mov_epi8(ck_bits(x, v % 2 * 4), scale);
-        q[v] = _mm512_mask_add_epi8(one, ck_bits(x, v % 2 * 4 + 1), one, _mm512_add_epi8(scale, scale));
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
+    __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16 + 32 * half)));
+    for (int v = 0; v < 2; v++) {
+        __m512i scale = ck_spread_scales(scales, 2 * half + v);
+        __m512i one = _mm512_maskz_mov_epi8(ck_bits(x, 4 * v), scale);
+        q[v] = _mm512_mask_add_epi8(one, ck_bits(x, 4 * v + 1), one, _mm512_add_epi8(scale, scale));
     }
+}
+
+CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
+    __m512i piece[2];
+    ck_load_pieces2(block, (size_t)(16 + 32 * half), piece);
+    for (int i = 0; i < 8; i++) q[i] = ck_shift_and(piece[i % 2], -(i / 2 * 2), 3);
 }
 
 #define CK_BLOCK ck_block_q2_K
@@ -57,6 +63,7 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[
 #define CK_LANES CK_LANES_LINEAR
 #define CK_D 80
 #define CK_DMIN 82
+#define CK_WIDTH 16
 #include "avx512_256.h"
 #endif
 

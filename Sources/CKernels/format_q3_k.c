@@ -65,17 +65,28 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
 }
 
 // Bytes 128 - scale * w: with w = b0 + 2 b1 + 4 b2 - 4 and |scale| <= 32 they lie between 0 and 252.
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
     __m512i third = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)block));
-    for (int v = 0; v < 4; v++) {
-        __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 32 + 32 * (v / 2))));
-        __m512i scale = ck_spread_scales(scales, v), twice = _mm512_add_epi8(scale, scale);
-        // Bits 2 v and 2 v + 1 of the mask bytes, lower and upper half.
-        __m512i bit = _mm512_inserti64x4(ck_bytes512(1 << (2 * v)), _mm256_set1_epi8((char)(2 << (2 * v))), 1);
+    __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 32 + 32 * half)));
+    for (int v = 0; v < 2; v++) {
+        __m512i scale = ck_spread_scales(scales, 2 * half + v), twice = _mm512_add_epi8(scale, scale);
+        // Of the mask bytes bit 2 i in the lower and 2 i + 1 in the upper half, i = 2 half + v.
+        int first = 1 << (4 * half + 2 * v);
+        __m512i bit = _mm512_inserti64x4(ck_bytes512(first), _mm256_set1_epi8((char)(2 * first)), 1);
         __m512i sum = _mm512_add_epi8(ck_bytes512(128), _mm512_add_epi8(twice, twice));
         sum = _mm512_mask_mov_epi8(sum, _mm512_test_epi8_mask(third, bit), ck_bytes512(128));
-        sum = _mm512_mask_sub_epi8(sum, ck_bits(x, v % 2 * 4), sum, scale);
-        q[v] = _mm512_mask_sub_epi8(sum, ck_bits(x, v % 2 * 4 + 1), sum, twice);
+        sum = _mm512_mask_sub_epi8(sum, ck_bits(x, 4 * v), sum, scale);
+        q[v] = _mm512_mask_sub_epi8(sum, ck_bits(x, 4 * v + 1), sum, twice);
+    }
+}
+
+CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
+    __m512i piece[2], third[2];
+    ck_load_pieces2(block, (size_t)(32 + 32 * half), piece);
+    ck_load_pieces2(block, 0, third);
+    for (int i = 0; i < 8; i++) {
+        __m512i low = ck_shift_and(piece[i % 2], -(i / 2 * 2), 3);
+        q[i] = _mm512_or_si512(low, ck_shift_and(third[i % 2], 2 - (4 * half + i / 2), 4));
     }
 }
 
@@ -84,6 +95,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[
 #define CK_TILE_KIND CK_TILE_256_FLAT
 #define CK_LANES CK_LANES_LINEAR
 #define CK_D 108
+#define CK_WIDTH 16
+#define CK_OFFSET_SHIFT 2
 #include "avx512_256.h"
 #endif
 

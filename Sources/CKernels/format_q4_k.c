@@ -45,13 +45,20 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
     (void)scales;
-    __m512i x0 = _mm512_loadu_si512(block + 16), x1 = _mm512_loadu_si512(block + 80);
-    q[0] = ck_low_nibbles(x0);
-    q[1] = ck_high_nibbles(x0);
-    q[2] = ck_low_nibbles(x1);
-    q[3] = ck_high_nibbles(x1);
+    __m512i x = _mm512_loadu_si512(block + 16 + 64 * half);
+    q[0] = ck_low_nibbles(x);
+    q[1] = ck_high_nibbles(x);
+}
+
+CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
+    __m512i piece[4];
+    ck_load_pieces4(block, (size_t)(16 + 64 * half), piece);
+    for (int i = 0; i < 8; i++) {
+        __m512i x = piece[i / 4 * 2 + i % 2];
+        q[i] = i % 4 < 2 ? ck_low_nibbles(x) : ck_high_nibbles(x);
+    }
 }
 
 #define CK_BLOCK ck_block_q4_K
@@ -60,6 +67,7 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[
 #define CK_LANES CK_LANES_NIBBLES
 #define CK_D 0
 #define CK_DMIN 2
+#define CK_WIDTH 32
 #include "avx512_256.h"
 #endif
 

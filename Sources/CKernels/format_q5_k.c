@@ -58,14 +58,24 @@ CK_AVX512 CK_INLINE __m512i add_fifth(__m512i q, __m512i fifth, int first) {
     return _mm512_mask_add_epi8(q, _mm512_test_epi8_mask(fifth, bit), q, ck_bytes512(16));
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
     (void)scales;
     __m512i fifth = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16)));
-    __m512i x0 = _mm512_loadu_si512(block + 48), x1 = _mm512_loadu_si512(block + 112);
-    q[0] = add_fifth(ck_low_nibbles(x0), fifth, 0);
-    q[1] = add_fifth(ck_high_nibbles(x0), fifth, 1);
-    q[2] = add_fifth(ck_low_nibbles(x1), fifth, 4);
-    q[3] = add_fifth(ck_high_nibbles(x1), fifth, 5);
+    __m512i x = _mm512_loadu_si512(block + 48 + 64 * half);
+    q[0] = add_fifth(ck_low_nibbles(x), fifth, 4 * half);
+    q[1] = add_fifth(ck_high_nibbles(x), fifth, 4 * half + 1);
+}
+
+CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
+    __m512i piece[4], fifth[2];
+    ck_load_pieces4(block, (size_t)(48 + 64 * half), piece);
+    ck_load_pieces2(block, 16, fifth);
+    for (int i = 0; i < 8; i++) {
+        __m512i x = piece[i / 4 * 2 + i % 2];
+        x = i % 4 < 2 ? ck_low_nibbles(x) : ck_high_nibbles(x);
+        __mmask64 set = _mm512_test_epi8_mask(fifth[i % 2], ck_bytes512(1 << (4 * half + i / 2)));
+        q[i] = _mm512_mask_add_epi8(x, set, x, ck_bytes512(16));
+    }
 }
 
 #define CK_BLOCK ck_block_q5_K
@@ -74,6 +84,7 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[
 #define CK_LANES CK_LANES_NIBBLES
 #define CK_D 0
 #define CK_DMIN 2
+#define CK_WIDTH 32
 #include "avx512_256.h"
 #endif
 

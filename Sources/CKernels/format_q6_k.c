@@ -56,13 +56,21 @@ CK_AVX512 CK_INLINE __m512i upper_bits(__m512i high, int shift) {
     return _mm512_and_si512(_mm512_multishift_epi64_epi8(_mm512_add_epi8(byte, offset), high), ck_bytes512(0x30));
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[4]) {
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
     (void)scales;
-    for (int half = 0; half < 2; half++) {
-        __m512i low = _mm512_loadu_si512(block + 64 * half);
-        __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 128 + 32 * half)));
-        q[2 * half] = _mm512_or_si512(ck_low_nibbles(low), upper_bits(high, 0));
-        q[2 * half + 1] = _mm512_or_si512(ck_high_nibbles(low), upper_bits(high, 4));
+    __m512i low = _mm512_loadu_si512(block + 64 * half);
+    __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 128 + 32 * half)));
+    q[0] = _mm512_or_si512(ck_low_nibbles(low), upper_bits(high, 0));
+    q[1] = _mm512_or_si512(ck_high_nibbles(low), upper_bits(high, 4));
+}
+
+CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
+    __m512i piece[4], high[2];
+    ck_load_pieces4(block, (size_t)(64 * half), piece);
+    ck_load_pieces2(block, (size_t)(128 + 32 * half), high);
+    for (int i = 0; i < 8; i++) {
+        __m512i low = i < 4 ? ck_low_nibbles(piece[i]) : ck_high_nibbles(piece[i - 4]);
+        q[i] = _mm512_or_si512(low, ck_shift_and(high[i % 2], 4 - i / 2 * 2, 0x30));
     }
 }
 
@@ -71,6 +79,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, __m512i q[
 #define CK_TILE_KIND CK_TILE_256_BY_16
 #define CK_LANES CK_LANES_LINEAR
 #define CK_D 208
+#define CK_WIDTH 16
+#define CK_OFFSET_SHIFT 5
 #include "avx512_256.h"
 #endif
 

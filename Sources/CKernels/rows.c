@@ -8,14 +8,10 @@ void ck_rows_matmul(const ck_job *job, ck_rows_prepare_fn prepare, const ck_rows
         size_t rows = job->rows - r < 4 ? job->rows - r : 4;
         const uint8_t *row[4];
         for (size_t i = 0; i < 4; i++) row[i] = job->w + (r + (i < rows ? i : rows - 1)) * job->row_bytes;
-        for (size_t t = 0; t < job->tokens;) {
-            size_t count = job->tokens - t < CK_ROWS_TOKENS ? job->tokens - t : CK_ROWS_TOKENS;
-            float out[CK_ROWS_TOKENS][4];
-            kernels[count - 1](row, job->cols, prepared + t * stride, stride, out[0]);
-            for (size_t i = 0; i < count; i++) {
-                memcpy(job->y + (t + i) * job->y_stride + r, out[i], rows * sizeof(float));
-            }
-            t += count;
+        float out[CK_ROWS_TOKENS][4];
+        kernels[job->tokens - 1](row, job->cols, prepared, stride, out[0]);
+        for (size_t t = 0; t < job->tokens; t++) {
+            memcpy(job->y + t * job->y_stride + r, out[t], rows * sizeof(float));
         }
     }
 }

@@ -6,9 +6,8 @@
 #include "activations.h"
 #include "blocks.h"
 
-#define CK_ROWS_TOKENS 4
 // Up to this many tokens a product goes row by row, above it by panels.
-#define CK_ROWS_LIMIT 8
+#define CK_ROWS_TOKENS 4
 
 // Bytes of one token's activations in a row kernel's order, an upper bound over formats and instruction sets: 256 bytes
 // per 128 columns, 448 per 256, or a copy of the activation row.
@@ -20,7 +19,7 @@ typedef void (*ck_rows_prepare_fn)(const void *act, size_t cols, void *out);
 typedef void (*ck_rows_fn)(const uint8_t *const row[4], size_t cols, const uint8_t *prepared, size_t stride,
                            float *out);
 
-// kernels: one function per count of tokens, 1…4.
+// At most CK_ROWS_TOKENS tokens; kernels: one function per count of them.
 void ck_rows_matmul(const ck_job *job, ck_rows_prepare_fn prepare, const ck_rows_fn kernels[CK_ROWS_TOKENS]);
 
 #endif
