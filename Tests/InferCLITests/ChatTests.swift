@@ -5,7 +5,7 @@ import InferKit
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ChatTests {
+@Suite(.timeLimit(.minutes(10))) struct ChatTests {
     @Test func aConversationAtATerminal() throws {
         let directory = try TemporaryDirectory()
         let chat = try TerminalSession(["-m", RepositoryFiles.model, "--temp", "0"])

@@ -10,7 +10,7 @@ private func options(_ change: (inout GenerationOptions) -> Void) -> GenerationO
     return options
 }
 
-@Suite(.timeLimit(.minutes(1))) struct GenerationTests {
+@Suite(.timeLimit(.minutes(10))) struct GenerationTests {
     @Test func eventsComeInOrder() async throws {
         let model = GGUFLanguageModel(backend: ScriptedModel("hi"))
         var events: [GenerationEvent] = []

@@ -6,7 +6,7 @@ import Testing
 
 private let greedy = GenerationOptions(sampling: .greedy)
 
-@Suite(.timeLimit(.minutes(1))) struct SessionTests {
+@Suite(.timeLimit(.minutes(10))) struct SessionTests {
     private func session(_ script: ScriptedModel, instructions: String? = nil) -> LanguageModelSession {
         LanguageModelSession(model: GGUFLanguageModel(backend: script), instructions: instructions)
     }
