@@ -48,7 +48,8 @@ struct GoldenTests {
     }
 
     /// Quantized files: activations are quantized too, so the result may be as far from the exact product of
-    /// the dequantized weights as the peer engine's is that does the same, and no further than a little more.
+    /// the dequantized weights as llama.cpp's is, which does the same: by 5 % more on average and by 10 % more at
+    /// the worst place, since activations are rounded in another way.
     @Test(arguments: GoldenFolder.quantized)
     func quantizedLogits(_ golden: GoldenVariant) throws {
         let folder = golden.folder
@@ -63,8 +64,8 @@ struct GoldenTests {
             }
         }
         #expect(difference.count > 0)
-        #expect(difference.rms <= 1.25 * Double(golden.variant.llamacppVsDequantRms))
-        #expect(difference.maximum <= 1.5 * golden.variant.llamacppVsDequantMaxAbs)
+        #expect(difference.rms <= 1.05 * Double(golden.variant.llamacppVsDequantRms))
+        #expect(difference.maximum <= 1.1 * golden.variant.llamacppVsDequantMaxAbs)
         #expect(difference.argmaxErrors == 0)
         print(
             "golden \(golden.testDescription): rms \(difference.rms) (peer \(golden.variant.llamacppVsDequantRms)),"
