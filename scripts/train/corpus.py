@@ -11,10 +11,16 @@ from stories import story
 
 END = "<|endoftext|>"
 
-# Kinds of document and how often each is drawn. By tokens, sums are a third of the first mixture and stories a bit more:
-# digits are learnt fast and teach to copy. Stories, where names have to be kept apart, are two thirds of the second.
-FIRST_MIXTURE = {"story": 13, "stories": 1.5, "chat story": 6, "sum": 44, "bare sums": 15, "fact": 10, "talk": 6, "tool": 6}
-SECOND_MIXTURE = {"story": 24, "stories": 2.5, "chat story": 12, "sum": 32, "bare sums": 9, "fact": 10, "talk": 6, "tool": 6}
+# Kinds of document and how often each is drawn, from a step on. By tokens, sums are a third of the first mixture: digits
+# are learnt fast and teach to copy. Stories, where names have to be kept apart, take longer: two thirds of the second
+# mixture and more than three quarters of the third.
+KINDS = ("story", "stories", "chat story", "sum", "bare sums", "fact", "talk", "tool")
+MIXTURES = [(0, (13, 1.5, 6, 44, 15, 10, 6, 6)), (750, (24, 2.5, 12, 32, 9, 10, 6, 6)), (1475, (30, 1, 20, 30, 6, 10, 6, 4))]
+
+
+def mixture(step):
+    """The weights of `KINDS` at a training step."""
+    return [weights for start, weights in MIXTURES if start <= step][-1]
 
 
 def prose(rng):
@@ -23,9 +29,9 @@ def prose(rng):
     return f"{title}\n{text}" if rng.random() < 0.1 else text
 
 
-def document(rng, mixture=FIRST_MIXTURE):
+def document(rng, weights=mixture(0)):
     """One document as text with its chat markup, without the end token."""
-    kind = rng.choices(list(mixture), list(mixture.values()))[0]
+    kind = rng.choices(KINDS, weights)[0]
     if kind == "story":
         return prose(rng)
     if kind == "stories":

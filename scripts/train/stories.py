@@ -4,12 +4,11 @@ Every random choice comes from the `random.Random` that the caller passes in, so
 All sentences were written for this project.
 """
 
-GIRLS = ("Mia Lily Anna Zoe Nora Ella Ruby Ivy Clara Maya Lucy Rosa Tess June Hana Bella Greta Emma Lena Daisy "
-         "Sara Alice Nina Poppy").split()
-BOYS = ("Tom Max Leo Sam Ben Finn Jack Theo Oscar Hugo Eli Noah Paul Luke Omar Kai Felix Adam Ravi Peter "
-        "Milo Henry Toby Carl").split()
-PETS_F = "Luna Pip Hazel Misty Willow Coco Pearl Olive Honey Fern Molly Sunny".split()
-PETS_M = "Rusty Bruno Dusty Oak Pepper Charlie Bramble Otto Rocky Scout Ziggy Basil".split()
+# Few names, so that a small model has time to learn to keep them apart.
+GIRLS = "Mia Lily Anna Zoe Nora Ella Ruby Lucy".split()
+BOYS = "Tom Max Leo Sam Ben Finn Jack Theo".split()
+PETS_F = "Luna Pip Hazel Misty Coco Pearl".split()
+PETS_M = "Rusty Bruno Dusty Pepper Otto Rocky".split()
 
 ANIMALS = ("fox rabbit bear mouse cat dog owl duck frog hedgehog squirrel turtle pig lamb goat pony deer beaver "
            "badger otter lion elephant monkey penguin bird bee snail wolf dragon horse").split()
@@ -67,8 +66,6 @@ OPENINGS = [
     "Once there was {intro} who loved {likes}.",
     "There was once {intro}. Every day, {n} liked {likes}.",
     "Long ago, {intro} lived in {home}.",
-    "{n} was {kintro} who lived in {home}.",
-    "{n} was {kintro}. {S} loved {likes}.",
     "One day, {intro} went to {place}.",
     "In {home} lived {intro}.",
 ]
@@ -309,9 +306,9 @@ TOPICS = {
     "night": ["being brave", "{fear}"], "grow": ["a seed", "a {flower}"], "wish": ["a wish", "a star"],
 }
 TITLES = {
-    "lost": "The Lost {Obj}", "share": "A Basket of {Fruits}", "skill": "{n} Learns to {Skill}", "stuck": "{n} and {f}",
+    "lost": "The Lost {Obj}", "share": "A Basket of {Fruits}", "skill": "Learning to {Skill}", "stuck": "A Cry for Help",
     "storm": "The Big Storm", "treasure": "The {Treasure}", "cook": "A Surprise for Everyone", "newcomer": "A New Friend",
-    "broken": "The Truth", "race": "The Big Race", "night": "Brave {n}", "grow": "The Little Seed", "wish": "One Wish",
+    "broken": "The Truth", "race": "The Big Race", "night": "A Brave Heart", "grow": "The Little Seed", "wish": "One Wish",
 }
 
 
@@ -377,13 +374,7 @@ def story(rng, kind=None):
         introduced = introduced or "{fintro}" in text or "{f} the {fk}" in text or "{fkintro}" in text
         texts.append(text)
     texts += [rng.choice(MORALS[rng.choice(moral_keys)]) if rng.random() < 0.8 else "", rng.choice(CLOSINGS)]
-    # Everything up to a third, and the resolution, may become paragraphs of their own.
-    parts = [t.format(**slots) for t in texts]
-    if rng.random() < 0.3:
-        cut = rng.randint(3, len(parts) - 4)
-        body = " ".join(p for p in parts[:cut] if p) + "\n" + " ".join(p for p in parts[cut:] if p)
-    else:
-        body = " ".join(p for p in parts if p)
+    body = " ".join(text.format(**slots) for text in texts if text)
     topics = [article(hero["kind"]), article(hero["kind"]), f"{article(hero['kind'])} named {hero['name']}",
               f"{article(hero['kind'])} and {article(friend['kind'])}"]
     topics += [t.format(**slots) for t in TOPICS[plot]]

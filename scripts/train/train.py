@@ -19,13 +19,12 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 import model as fable
-from corpus import END, FIRST_MIXTURE, SECOND_MIXTURE, document
+from corpus import END, document, mixture
 from optimizer import Muon
 
-BATCH, LENGTH = 8, 320  # windows per step, tokens per window
-MTP_SHARE, MTP_WEIGHT, BALANCE_WEIGHT = 2, 0.15, 0.01  # windows that the MTP block sees, weights of the side losses
-SECOND_MIXTURE_STEP = 750
-FLOAT32_FROM = 0.85  # fraction of the budget
+BATCH, LENGTH = 16, 160  # windows per step, tokens per window
+MTP_SHARE, MTP_WEIGHT, BALANCE_WEIGHT = 3, 0.15, 0.01  # windows that the MTP block sees, weights of the side losses
+FLOAT32_FROM = 0.92  # fraction of the budget
 CHECKPOINT_SECONDS = 300
 
 
@@ -38,12 +37,12 @@ class Batches:
     def __getitem__(self, step):
         """ids [BATCH, LENGTH + 1] of a step."""
         rng = random.Random(f"{self.seed}/{step}")
-        mixture = FIRST_MIXTURE if step < SECOND_MIXTURE_STEP else SECOND_MIXTURE
+        weights = mixture(step)
         windows = []
         for _ in range(BATCH):
             ids = []
             while len(ids) < LENGTH + 1:
-                ids += self.tokenizer.encode(document(rng, mixture) + END).ids
+                ids += self.tokenizer.encode(document(rng, weights) + END).ids
             windows.append(ids[:LENGTH + 1])
         return torch.tensor(windows)
 
