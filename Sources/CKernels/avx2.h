@@ -7,6 +7,15 @@
 #if defined(CK_X86)
 #include <immintrin.h>
 
+// How far ahead of a row's position the row kernels ask for memory, in bytes.
+#define CK_PREFETCH 2048
+
+// The distance from byte `offset` of one of four adjoining rows to what is read CK_PREFETCH bytes later: past the
+// row's end that lies in the next four rows.
+CK_INLINE size_t ck_ahead(size_t offset, size_t row_bytes) {
+    return offset + CK_PREFETCH < row_bytes ? CK_PREFETCH : CK_PREFETCH + 3 * row_bytes;
+}
+
 CK_AVX2 CK_INLINE int ck_load_half(const uint8_t *p) {
     uint16_t h;
     memcpy(&h, p, sizeof h);

@@ -26,10 +26,11 @@ CK_AVX2 CK_INLINE void rows4_avx2(const uint8_t *const row[4], size_t cols, cons
     }
     for (size_t b = 0; b < cols / 32; b++) {
         const uint8_t *block[4];
+        const size_t ahead = ck_ahead(b * sizeof(CK2_BLOCK), cols / 32 * sizeof(CK2_BLOCK));
         __m256i q[4];
         for (int r = 0; r < 4; r++) {
             block[r] = row[r] + b * sizeof(CK2_BLOCK);
-            __builtin_prefetch(block[r] + 1536);
+            __builtin_prefetch(block[r] + ahead);
             q[r] = decode_avx2(block[r]);
         }
         __m128 d = load_scales_avx2(block);

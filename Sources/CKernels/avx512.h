@@ -5,9 +5,6 @@
 #include "avx2.h"
 
 #if defined(CK_X86)
-// How far ahead of a row's position the row kernels ask for memory, in bytes.
-#define CK_PREFETCH 1536
-
 extern const ck_tile_fn ck_tiles_avx512[CK_TILE_KINDS][CK_TILE_TOKENS];
 
 // 16 vectors of 16 dwords become their transpose.

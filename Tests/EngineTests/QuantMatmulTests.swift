@@ -48,6 +48,7 @@ import Testing
     }
 
     /// All row counts and token counts give the bits of portable C, for any block bytes, without reading past the end.
+    /// The extreme fills would show a 16-bit sum that overflows.
     @Test(arguments: QuantFormat.all, accelerated)
     func bitsEqualPortable(format: QuantFormat, isa: InstructionSet) {
         for fill in BlockFill.allCases {

@@ -49,6 +49,19 @@ enum BlockFill: CaseIterable {
     case ordinary
     /// Any bits in any field, infinite and NaN scales included.
     case hostile
+    /// Every bit set outside the float fields, and activations of one sign: the largest sums unsigned bytes can make.
+    case ones
+    /// The same with only the highest bit of each byte: the most negative int8.
+    case signs
+
+    /// The byte that fills a block, nil for random bytes.
+    var byte: UInt8? {
+        switch self {
+        case .ordinary, .hostile: nil
+        case .ones: 0xff
+        case .signs: 0x80
+        }
+    }
 }
 
 /// A weight matrix and prepared activations; products of any part of them.
@@ -71,7 +84,10 @@ final class QuantCase {
         self.columns = columns
         self.tokens = tokens
         weightBytes = Self.weights(format, rows * columns / format.block, fill, &random)
-        activations = random.floats(tokens * columns, scale: 3)
+        activations =
+            fill.byte == nil
+            ? random.floats(tokens * columns, scale: 3)
+            : (0..<tokens * columns).map { $0 / columns % 2 == 0 ? 1 : -1 }
         weights = GuardedBytes(weightBytes)
         stride = ck_act_row_bytes(format.activation, columns)
         prepared = AlignedBytes(count: stride * tokens)
@@ -88,8 +104,10 @@ final class QuantCase {
     static func weights(
         _ format: QuantFormat, _ blocks: Int, _ fill: BlockFill, _ random: inout SeededRandom
     ) -> [UInt8] {
-        var bytes = (0..<blocks * format.blockBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
-        guard fill == .ordinary else { return bytes }
+        var bytes = (0..<blocks * format.blockBytes).map { _ in
+            fill.byte ?? UInt8.random(in: 0...255, using: &random)
+        }
+        guard fill != .hostile else { return bytes }
         for block in 0..<blocks {
             let start = block * format.blockBytes
             for offset in format.highScaleBytes {
