@@ -88,7 +88,7 @@ private func routeToken(
     let scores = scratch.assumingMemoryBound(to: Float.self)
     let selection = scores + experts
     let groupScores = selection + experts
-    let taken = (groupScores + options.groups).withMemoryRebound(to: Bool.self, capacity: experts) { $0 }
+    let taken = UnsafeMutableRawPointer(groupScores + options.groups).bindMemory(to: Bool.self, capacity: experts)
 
     switch options.score {
     case .softmax:

@@ -17,10 +17,19 @@ package final class Workspace {
     package private(set) var highWater = 0
     private var inUse = 0
 
-    /// - Parameter bytes: address space to begin with; pages cost nothing until they are written.
+    /// - Parameter bytes: address space to begin with, since pages cost nothing until they are written; half of it,
+    ///   a quarter… if the system refuses.
     package init(bytes: Int = 1 << 20) {
         chunks.reserveCapacity(16)
-        chunks.append(Chunk(memory: MappedMemory.reserve(max(bytes, 4096))))
+        var size = max(bytes, 4096)
+        while true {
+            if let memory = MappedMemory(trying: size, hugePages: true) {
+                chunks.append(Chunk(memory: memory))
+                return
+            }
+            precondition(size > 4096, "no address space for a workspace")
+            size /= 2
+        }
     }
 
     /// Bytes of address space held.
