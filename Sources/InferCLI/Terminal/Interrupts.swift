@@ -1,23 +1,36 @@
-import Dispatch
 import Foundation
 import Synchronization
 
 /// Ctrl-C as an event: the program decides what it means.
 final class Interrupts: Sendable {
     private let handler = Mutex<(@Sendable () -> Void)?>(nil)
-    // Written once, and only kept alive after that.
-    nonisolated(unsafe) private let source: any DispatchSourceSignal
 
-    /// From now on Ctrl-C does not end the program.
+    /// From now on, and from no moment later, Ctrl-C does not end the program.
     init() {
-        signal(SIGINT, SIG_IGN)
-        source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-        source.setEventHandler { [weak self] in
-            self?.handler.withLock { $0 }?()
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return }
+        let readEnd = ends[0]
+        interruptWriteEnd = ends[1]
+        // All that a signal handler may do is to wake a thread.
+        signal(SIGINT) { _ in
+            let saved = errno
+            var byte: UInt8 = 0
+            _ = write(interruptWriteEnd, &byte, 1)
+            errno = saved
         }
-        source.resume()
+        let thread = Thread { [self] in
+            var byte: UInt8 = 0
+            while true {
+                let count = read(readEnd, &byte, 1)
+                if count == 1 { handler.withLock { $0 }?() } else if count == 0 || errno != EINTR { return }
+            }
+        }
+        thread.start()
     }
 
     /// What happens on the next one; nil: nothing.
     func handle(_ action: (@Sendable () -> Void)?) { handler.withLock { $0 = action } }
 }
+
+/// Written once before the handler is installed; a signal handler can reach nothing else.
+nonisolated(unsafe) private var interruptWriteEnd: Int32 = -1
