@@ -37,7 +37,9 @@ let package = Package(
         .testTarget(
             name: "EngineTests", dependencies: ["Engine", "CKernels", "CAllocationProbe", "GGUF", "TestSupport"]),
         .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
-        .testTarget(name: "InferKitTests", dependencies: ["InferKit", "ChatTemplates", "GGUF", "TestSupport"]),
+        .testTarget(
+            name: "InferKitTests",
+            dependencies: ["InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF", "TestSupport"]),
         .testTarget(
             name: "InferCLITests",
             dependencies: [
