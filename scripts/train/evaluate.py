@@ -52,7 +52,11 @@ def load_tokenizer(meta):
     tokenizer.decoder = decoders.ByteLevel()
     for i, (token, kind) in enumerate(zip(tokens, types)):
         if kind != gguf.TokenType.NORMAL:
-            tokenizer.add_special_tokens([AddedToken(token, special=kind == gguf.TokenType.CONTROL, normalized=False)])
+            # add_special_tokens would make a user-defined token special too, and then it could be switched off.
+            if kind == gguf.TokenType.CONTROL:
+                tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)])
+            else:
+                tokenizer.add_tokens([AddedToken(token, special=False, normalized=False)])
             assert tokenizer.token_to_id(token) == i
     return tokenizer
 
