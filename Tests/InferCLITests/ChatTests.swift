@@ -37,9 +37,10 @@ import Testing
         let chat = try TerminalSession(
             ["-m", try toy.write(to: directory), "--chat-format", "chatml", "--ignore-eos", "-c", "1000000"])
         try chat.wait(for: "> ")
-        // The end of the line, then whatever the model says.
         chat.type("x\r")
-        try chat.wait(for: "\n")
+        // The line is taken and the terminal given back; what comes then is the answer.
+        try chat.wait(for: "\u{1b}[?2004l")
+        try chat.waitForMore()
         chat.process.interrupt()
         try chat.wait(for: "[stopped]")
         try chat.wait(for: "> ")

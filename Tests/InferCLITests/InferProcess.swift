@@ -68,12 +68,19 @@ final class TerminalSession {
 
     /// Reads on until `text` appears behind what was waited for before.
     func wait(for text: String) throws {
-        while !screen.contains(text) {
-            let data = terminal.availableData
-            try #require(!data.isEmpty, "the terminal closed; it showed \(screen.debugDescription)")
-            screen += String(decoding: data, as: UTF8.self)
-        }
+        while !screen.contains(text) { try readMore() }
         if let range = screen.range(of: text) { screen.removeSubrange(..<range.upperBound) }
+    }
+
+    /// Reads on until anything appears behind what was waited for before.
+    func waitForMore() throws {
+        if screen.isEmpty { try readMore() }
+    }
+
+    private func readMore() throws {
+        let data = terminal.availableData
+        try #require(!data.isEmpty, "the terminal closed; it showed \(screen.debugDescription)")
+        screen += String(decoding: data, as: UTF8.self)
     }
 
     /// The exit status. Reads what is left, so that the program cannot block.
