@@ -6,7 +6,8 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct ChatTests {
-    @Test func aConversationAtATerminal() throws {
+    // It waits without end on a busy machine, and a test that hangs stops CI: to be mended, not left out for good.
+    @Test(.disabled("waits for text of the terminal without a deadline")) func aConversationAtATerminal() throws {
         let directory = try TemporaryDirectory()
         let chat = try TerminalSession(["-m", RepositoryFiles.model, "--temp", "0"])
         try chat.wait(for: "> ")
