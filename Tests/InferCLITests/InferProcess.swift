@@ -78,6 +78,7 @@ final class TerminalSession {
     }
 
     private func readMore() throws {
+        guard hasSomethingToRead() else { throw Silence(screen: screen) }
         let data = terminal.availableData
         try #require(!data.isEmpty, "the terminal closed; it showed \(screen.debugDescription)")
         screen += String(decoding: data, as: UTF8.self)
@@ -86,8 +87,25 @@ final class TerminalSession {
     /// The exit status. Reads what is left, so that the program cannot block.
     func end() -> Int32 {
         // At the end of the program reading from its terminal fails or gives nothing.
-        while let data = try? terminal.read(upToCount: 4096), !data.isEmpty {}
+        while hasSomethingToRead(), let data = try? terminal.read(upToCount: 4096), !data.isEmpty {}
         process.waitUntilExit()
         return process.terminationStatus
+    }
+
+    /// False when the program said nothing for so long that it never will; then it is ended, so that a fault fails
+    /// a test and does not hang it. A program that works prints something at least every few seconds.
+    private func hasSomethingToRead() -> Bool {
+        var request = pollfd(fd: terminal.fileDescriptor, events: Int16(POLLIN), revents: 0)
+        let milliseconds: Int32 = 120_000
+        var ready = poll(&request, 1, milliseconds)
+        while ready < 0, errno == EINTR { ready = poll(&request, 1, milliseconds) }
+        if ready > 0 { return true }
+        kill(process.processIdentifier, SIGKILL)
+        return false
+    }
+
+    struct Silence: Error, CustomStringConvertible {
+        var screen: String
+        var description: String { "nothing came for two minutes; the terminal showed \(screen.debugDescription)" }
     }
 }
