@@ -29,7 +29,7 @@ package struct TokenMask: Sendable, Equatable {
     package subscript(token: Int32) -> Bool {
         get { words[Int(token) / 64] >> (UInt64(token) % 64) & 1 == 1 }
         set {
-            let bit = 1 as UInt64 << (UInt64(token) % 64)
+            let bit: UInt64 = 1 << (UInt64(token) % 64)
             if newValue { words[Int(token) / 64] |= bit } else { words[Int(token) / 64] &= ~bit }
         }
     }
