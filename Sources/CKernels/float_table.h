@@ -5,6 +5,9 @@
 #include "ckernels.h"
 #include "ckfloat.h"
 
+// Queries of an attention tile lie in groups of this many rows, whatever the instruction set; FLOAT_ROWS divides it.
+#define CK_QUERY_GROUP 8
+
 typedef struct ck_float_table {
     void (*add)(float *, const float *, size_t);
     void (*scale)(float *, const float *, float, size_t);
@@ -19,6 +22,7 @@ typedef struct ck_float_table {
     void (*rope_angles)(double, const double *, size_t, double, float *, float *);
     void (*rope)(float *, size_t, int, const float *, const float *);
     void (*kv_store)(const ck_kv *, size_t, size_t, const float *, const float *, size_t);
+    void (*attention_queries)(const ck_attention_tile *, void *);
     void (*attention_block)(const ck_attention_tile *, size_t, float *, void *);
     void (*attention_merge)(float *, const float *, size_t);
     void (*attention_finish)(const float *, size_t, const float *, size_t, float *);

@@ -112,6 +112,8 @@ typedef struct ck_attention_tile {
 // A row is one (token, head), heads fastest: floats [0] maximum, [1] sum, [16 ...] weighted values.
 size_t ck_attention_row_floats(const ck_kv *kv);
 size_t ck_attention_scratch_bytes(const ck_kv *kv, size_t rows);
+// Lays the tile's queries out in `scratch`, where ck_attention_block finds them.
+void ck_attention_queries(const ck_attention_tile *tile, void *scratch);
 // The contribution of one block of positions to each row. A row that sees none of it gets sum 0.
 void ck_attention_block(const ck_attention_tile *tile, size_t block, float *rows, void *scratch);
 void ck_attention_start(float *row, size_t value_dim);

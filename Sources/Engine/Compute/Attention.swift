@@ -95,6 +95,7 @@ private struct AttentionPart {
     let group: Int
     /// Tokens per tile; a tile has `group` rows for each.
     let tileTokens: Int
+    let tiles: Int
     let firstBlock: Int
     let blocks: Int
     let firstUnit: Int
@@ -103,7 +104,11 @@ private struct AttentionPart {
     /// Results of every (KV head, block, row) when the work is split over blocks.
     let partials: UnsafeMutablePointer<Float>?
 
-    private static let tileRows = 32
+    /// Rows of a tile: more of them share what is read and converted of the cache, until their scores and sums no
+    /// longer fit into the second-level cache beside it.
+    private static let tileRows = 64
+    /// Up to so many rows the work is split over blocks, each of which then stores its part of every row.
+    private static let splitRows = 32
 
     init(
         _ segment: Segment, q: Heads, _ options: AttentionOptions, layer: Int, firstUnit: Int, _ workspace: Workspace
@@ -118,13 +123,15 @@ private struct AttentionPart {
         start = segment.start
         self.kvHeads = kvHeads
         group = q.count / kvHeads
-        tileTokens = max(1, Self.tileRows / group)
+        let most = max(1, Self.tileRows / group)
+        tiles = (segment.rows.count + most - 1) / most
+        tileTokens = (segment.rows.count + tiles - 1) / tiles
         let block = Int(CK_ATTENTION_BLOCK)
         firstBlock = options.window.map { max(0, segment.start + 1 - $0) / block } ?? 0
         blocks = (segment.end + block - 1) / block - firstBlock
         rowFloats = ck_attention_row_floats(cache)
         self.firstUnit = firstUnit
-        if tokens <= tileTokens && blocks > 1 {
+        if tokens <= max(1, Self.splitRows / group) && blocks > 1 {
             let floats = kvHeads * blocks * tokens * group * rowFloats
             partials = workspace.bytes(floats * 4).bindMemory(to: Float.self, capacity: floats)
         } else {
@@ -132,9 +139,8 @@ private struct AttentionPart {
         }
     }
 
-    var tiles: Int { (tokens + tileTokens - 1) / tileTokens }
     var units: Int { kvHeads * (partials == nil ? tiles : blocks) }
-    var rows: Int { min(tileTokens, tokens) * group }
+    var rows: Int { tileTokens * group }
     private var kernelScratch: Int { (ck_attention_scratch_bytes(cache, rows) + 63) & ~63 }
     var scratchBytes: Int { kernelScratch + 2 * rows * rowFloats * 4 }
 
@@ -156,15 +162,19 @@ private struct AttentionPart {
     func run(
         _ unit: Int, _ q: Heads, _ options: AttentionOptions, _ out: Heads, _ scratch: UnsafeMutableRawPointer
     ) {
-        let kvHead = unit % kvHeads
-        let other = unit / kvHeads
         if let partials {
+            let (kvHead, other) = (unit % kvHeads, unit / kvHeads)
             var tile = tile(kvHead, 0, q, options)
+            ck_attention_queries(&tile, scratch)
             ck_attention_block(&tile, firstBlock + other, partials + partial(kvHead, other, 0), scratch)
             return
         }
-        let firstToken = other * tileTokens
+        // Threads work on one KV head at a time and so share what they read; the last tiles see most, so they come
+        // first.
+        let kvHead = unit / tiles
+        let firstToken = (tiles - 1 - unit % tiles) * tileTokens
         var tile = tile(kvHead, firstToken, q, options)
+        ck_attention_queries(&tile, scratch)
         let rows = tile.tokens * group
         let sums = (scratch + kernelScratch).assumingMemoryBound(to: Float.self)
         let blockSums = sums + rows * rowFloats
