@@ -26,7 +26,7 @@ final class ByteStorage: @unchecked Sendable {
         guard descriptor >= 0 else { throw .io(path: path, operation: "open", code: errno) }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw .io(path: path, operation: "stat", code: errno) }
+        guard fstat(descriptor, &status) == 0 else { throw .io(path: path, operation: "look at", code: errno) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .notARegularFile(path: path) }
         let size = Int(status.st_size)
         isMapped = size > 0

@@ -57,7 +57,7 @@ extension GGUFError: CustomStringConvertible {
     package var description: String {
         switch self {
         case .io(let path, let operation, let code):
-            "\(operation) \(quoted(path)): \(String(cString: strerror(code)))"
+            "cannot \(operation) \(quoted(path)): \(String(cString: strerror(code)).lowercased())"
         case .notARegularFile(let path):
             "\(quoted(path)) is not a regular file"
         case .notGGUF(let found):
