@@ -17,6 +17,7 @@ struct Infer: AsyncParsableCommand {
         subcommands: [
             Run.self,
             Tokenize.self,
+            Bench.self,
             Doctor.self,
             Inspect.self,
             Synth.self,

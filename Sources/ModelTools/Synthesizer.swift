@@ -59,7 +59,10 @@ package struct Synthesizer {
     }
 
     private func metadata() -> [(String, GGUFValue)] {
-        let described = preset.metadata.map { ($0.key, $0.value.gguf) }
+        var described = preset.metadata.map { ($0.key, $0.value.gguf) }
+        if let type = GGUFFileType.number(mixture.name) {
+            described.append((GGUFFileType.key, .uint32(UInt32(type))))
+        }
         let vocabulary = SyntheticVocabulary(pre: preset.vocabulary.pre, tokens: preset.vocabulary.tokens)
         return described + [("general.quantization_version", .uint32(2))] + vocabulary.metadata
     }

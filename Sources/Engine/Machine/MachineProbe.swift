@@ -47,23 +47,29 @@ package struct MachineProbe {
     /// Bytes streamed from memory, 10⁹ per second.
     /// - Parameter bytes: must be far larger than the caches.
     package func readBandwidth(bytes: Int = 1 << 30, pages: Pages = .small) -> Double {
-        guard let memory = MappedMemory(trying: bytes, hugePages: false) else { return 0 }
-        #if canImport(Glibc)
-            _ = madvise(memory.pointer, bytes, pages == .huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE)
-        #endif
-        // Untouched pages would all be the one page of zeros.
-        memset(memory.pointer, 1, bytes)
+        guard let memory = Self.memory(bytes: bytes, pages: pages) else { return 0 }
         let rate = readBandwidth(of: UnsafeRawBufferPointer(start: memory.pointer, count: bytes))
         withExtendedLifetime(memory) {}
         return rate
     }
 
+    /// Private memory to stream from, or nil when the system has none.
+    package static func memory(bytes: Int, pages: Pages) -> MappedMemory? {
+        guard let memory = MappedMemory(trying: bytes, hugePages: false) else { return nil }
+        #if canImport(Glibc)
+            _ = madvise(memory.pointer, bytes, pages == .huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE)
+        #endif
+        // Untouched pages would all be the one page of zeros.
+        memset(memory.pointer, 1, bytes)
+        return memory
+    }
+
     /// Bytes streamed from the given memory, for example a mapped model file, 10⁹ per second.
-    package func readBandwidth(of memory: UnsafeRawBufferPointer) -> Double {
+    package func readBandwidth(of memory: UnsafeRawBufferPointer, runs: Int = 5) -> Double {
         guard let start = memory.baseAddress else { return 0 }
         let chunk = 1 << 20
         let chunks = memory.count / chunk
-        return best(of: 5) {
+        return best(of: runs) {
             pool.run(chunks, start) { start, range, _ in
                 for index in range { _ = ck_probe_read(start + index * chunk, chunk) }
             }
