@@ -7,13 +7,12 @@
 #if defined(CK_X86)
 #include <immintrin.h>
 
-// How far ahead of a row's position the row kernels ask for memory, in bytes.
-#define CK_PREFETCH 2048
-
-// The distance from byte `offset` of one of four adjoining rows to what is read CK_PREFETCH bytes later: past the
-// row's end that lies in the next four rows.
-CK_INLINE size_t ck_ahead(size_t offset, size_t row_bytes) {
-    return offset + CK_PREFETCH < row_bytes ? CK_PREFETCH : CK_PREFETCH + 3 * row_bytes;
+// Asks for a step's share of the next four rows. A step reads `bytes` bytes at `offset` of each of four adjoining rows;
+// what it asks for lies in the order of memory, which the processor's own prefetching follows, and goes to the second
+// level: the first is too small for four rows.
+CK_INLINE void ck_prefetch_rows(const uint8_t *first_row, size_t row_bytes, size_t offset, size_t bytes) {
+    const uint8_t *next = first_row + 4 * row_bytes + 4 * offset;
+    for (size_t line = 0; line < 4 * bytes; line += 64) __builtin_prefetch(next + line, 0, 2);
 }
 
 CK_AVX2 CK_INLINE int ck_load_half(const uint8_t *p) {

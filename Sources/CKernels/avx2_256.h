@@ -34,13 +34,8 @@ CK_AVX2 CK_INLINE void rows4_avx2(const uint8_t *const row[4], size_t cols, cons
     for (size_t b = 0; b < cols / 256; b++) {
         const uint8_t *block[4];
         __m256i sum[CK_ROWS_TOKENS][4], min_sum[CK_ROWS_TOKENS][4];
-        const size_t ahead = ck_ahead(b * sizeof(CK2_BLOCK), cols / 256 * sizeof(CK2_BLOCK));
-        for (int r = 0; r < 4; r++) {
-            block[r] = row[r] + b * sizeof(CK2_BLOCK);
-            for (size_t line = 0; line < sizeof(CK2_BLOCK); line += 64) {
-                __builtin_prefetch(block[r] + ahead + line);
-            }
-        }
+        for (int r = 0; r < 4; r++) block[r] = row[r] + b * sizeof(CK2_BLOCK);
+        ck_prefetch_rows(row[0], cols / 256 * sizeof(CK2_BLOCK), b * sizeof(CK2_BLOCK), sizeof(CK2_BLOCK));
         for (int r = 0; r < 4; r++) {
             int16_t scale[16], min[16];
             __m256i q[8];

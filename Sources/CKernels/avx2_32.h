@@ -26,13 +26,12 @@ CK_AVX2 CK_INLINE void rows4_avx2(const uint8_t *const row[4], size_t cols, cons
     }
     for (size_t b = 0; b < cols / 32; b++) {
         const uint8_t *block[4];
-        const size_t ahead = ck_ahead(b * sizeof(CK2_BLOCK), cols / 32 * sizeof(CK2_BLOCK));
         __m256i q[4];
         for (int r = 0; r < 4; r++) {
             block[r] = row[r] + b * sizeof(CK2_BLOCK);
-            __builtin_prefetch(block[r] + ahead);
             q[r] = decode_avx2(block[r]);
         }
+        ck_prefetch_rows(row[0], cols / 32 * sizeof(CK2_BLOCK), b * sizeof(CK2_BLOCK), sizeof(CK2_BLOCK));
         __m128 d = load_scales_avx2(block);
         for (int t = 0; t < tokens; t++) {
             __m256i x = ck_load256(act[t].q + 32 * b), sum[4];

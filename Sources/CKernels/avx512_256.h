@@ -80,13 +80,8 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks
     __m512 acc = _mm512_setzero_ps();
     for (size_t b = 0; b < blocks; b++) {
         const uint8_t *block[4];
-        const size_t ahead = ck_ahead(b * sizeof(CK_BLOCK), blocks * sizeof(CK_BLOCK));
-        for (int r = 0; r < 4; r++) {
-            block[r] = row[r] + b * sizeof(CK_BLOCK);
-            for (size_t line = 0; line < sizeof(CK_BLOCK); line += 64) {
-                _mm_prefetch((const char *)block[r] + ahead + line, _MM_HINT_T0);
-            }
-        }
+        for (int r = 0; r < 4; r++) block[r] = row[r] + b * sizeof(CK_BLOCK);
+        ck_prefetch_rows(row[0], blocks * sizeof(CK_BLOCK), b * sizeof(CK_BLOCK), sizeof(CK_BLOCK));
         __m512i scales = scales4(block), minima = scales, wide0 = zero, wide1 = zero;
         __m512i total[CK_ROWS_TOKENS], min_total[CK_ROWS_TOKENS];
         if (CK_KIND == CK_FLAT_MIN) {

@@ -100,13 +100,8 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t cols, 
     size_t blocks = cols / 32, b = 0;
     const uint8_t *block[4];
     for (; b + 4 <= blocks; b += 4) {
-        const size_t ahead = ck_ahead(b * sizeof(CK_BLOCK), blocks * sizeof(CK_BLOCK));
-        for (int r = 0; r < 4; r++) {
-            block[r] = row[r] + b * sizeof(CK_BLOCK);
-            for (size_t line = 0; line < 4 * sizeof(CK_BLOCK); line += 64) {
-                _mm_prefetch((const char *)block[r] + ahead + line, _MM_HINT_T0);
-            }
-        }
+        for (int r = 0; r < 4; r++) block[r] = row[r] + b * sizeof(CK_BLOCK);
+        ck_prefetch_rows(row[0], blocks * sizeof(CK_BLOCK), b * sizeof(CK_BLOCK), 4 * sizeof(CK_BLOCK));
         step_avx512(block, 4, prepared + b / 4 * sizeof(ck_row_act32), stride, acc, tokens);
     }
     if (b < blocks) {
