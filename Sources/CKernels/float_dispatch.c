@@ -34,6 +34,10 @@ void ck_rms_norm(const float *x, const float *w, size_t n, float eps, float *y) 
     table()->rms_norm(x, w, n, eps, y);
 }
 
+void ck_layer_norm(const float *x, const float *w, const float *b, size_t n, float eps, float *y) {
+    table()->layer_norm(x, w, b, n, eps, y);
+}
+
 void ck_rms_norm_gated(const float *x, const float *w, const float *z, size_t n, float eps, int sigmoid, float *y) {
     table()->rms_norm_gated(x, w, z, n, eps, sigmoid, y);
 }

@@ -16,6 +16,7 @@ typedef struct ck_float_table {
     void (*unary)(ck_unary, const float *, size_t, float *);
     void (*glu)(ck_glu, const float *, const float *, size_t, float, float, float *);
     void (*rms_norm)(const float *, const float *, size_t, float, float *);
+    void (*layer_norm)(const float *, const float *, const float *, size_t, float, float *);
     void (*rms_norm_gated)(const float *, const float *, const float *, size_t, float, int, float *);
     void (*l2_norm)(const float *, size_t, float, float, float *);
     void (*softmax)(float *, size_t);

@@ -52,7 +52,9 @@ void ck_glu_apply(ck_glu kind, const float *gate, const float *up, size_t n, flo
 
 // y = x / sqrt(mean(x^2) + eps) * w; w NULL: ones.
 void ck_rms_norm(const float *x, const float *w, size_t n, float eps, float *y);
-// The same, then times silu(z) (sigmoid 0) or sigmoid(z) (sigmoid 1).
+// y = (x - mean(x)) / sqrt(variance(x) + eps) * w + b; b NULL: zeros.
+void ck_layer_norm(const float *x, const float *w, const float *b, size_t n, float eps, float *y);
+// The RMS norm, then times silu(z) (sigmoid 0) or sigmoid(z) (sigmoid 1).
 void ck_rms_norm_gated(const float *x, const float *w, const float *z, size_t n, float eps, int sigmoid, float *y);
 // y = x * scale / sqrt(sum(x^2) + eps)
 void ck_l2_norm(const float *x, size_t n, float eps, float scale, float *y);
@@ -89,6 +91,7 @@ typedef struct ck_kv {
     size_t key_head_bytes;
     size_t value_row_bytes;
     size_t value_head_bytes;
+    size_t positions;  // kept; position p lies at p % positions. A multiple of the block if p can be larger.
 } ck_kv;
 
 // Writes key (key_dim floats) and value (value_floats of them, the rest of the row is zero) of one position.
@@ -105,6 +108,7 @@ typedef struct ck_attention_tile {
     size_t tokens;
     size_t heads;
     size_t position;        // of the first token
+    size_t visible;         // positions that every token sees; 0: those up to its own
     size_t window;          // keys visible behind a query, itself included; 0: all
     float scale;
 } ck_attention_tile;

@@ -6,12 +6,15 @@ package struct AttentionOptions: Sendable {
     package var scale: Float
     /// Keys visible from a query, itself included; nil: all before it.
     package var window: Int?
+    /// False: every token of a segment sees all of it.
+    package var isCausal: Bool
     /// One further logit per query head, without a value (gpt-oss).
     package var sinks: FloatVector?
 
-    package init(scale: Float, window: Int? = nil, sinks: FloatVector? = nil) {
+    package init(scale: Float, window: Int? = nil, isCausal: Bool = true, sinks: FloatVector? = nil) {
         self.scale = scale
         self.window = window
+        self.isCausal = isCausal
         self.sinks = sinks
     }
 }
@@ -47,6 +50,7 @@ extension Compute {
         _ q: Heads, _ options: AttentionOptions, layer: Int, _ batch: Batch, _ workspace: Workspace, into out: Heads
     ) {
         precondition(q.rows == batch.count && out.rows == q.rows && out.count == q.count)
+        precondition(options.isCausal || options.window == nil)
         precondition((options.sinks?.count ?? q.count) == q.count && (options.window ?? 1) > 0)
         workspace.scoped {
             let count = batch.segments.count
@@ -113,10 +117,12 @@ private struct AttentionPart {
     init(
         _ segment: Segment, q: Heads, _ options: AttentionOptions, layer: Int, firstUnit: Int, _ workspace: Workspace
     ) {
-        guard case .attention(let kvHeads, let keyDim, _) = segment.sequence.layout.layers[layer] else {
+        guard case .attention(let kvHeads, let keyDim, _, let window) = segment.sequence.layout.layers[layer] else {
             preconditionFailure("layer \(layer) has no key/value cache")
         }
         precondition(keyDim == q.dim && q.count.isMultiple(of: kvHeads))
+        // The layer may have forgotten what lies behind its window.
+        precondition(window == nil || (options.window ?? .max) <= window ?? 0)
         cache = segment.sequence.caches + layer
         firstRow = segment.rows.lowerBound
         tokens = segment.rows.count
@@ -155,6 +161,7 @@ private struct AttentionPart {
         tile.heads = group
         tile.position = start + firstToken
         tile.window = options.window ?? 0
+        tile.visible = options.isCausal ? 0 : start + tokens
         tile.scale = options.scale
         return tile
     }
@@ -181,7 +188,8 @@ private struct AttentionPart {
         for row in 0..<rows { ck_attention_start(sums + row * rowFloats, cache.pointee.value_dim) }
         let size = Int(CK_ATTENTION_BLOCK)
         let first = options.window.map { max(0, tile.position + 1 - $0) / size } ?? 0
-        for block in first..<(tile.position + tile.tokens + size - 1) / size {
+        let end = options.isCausal ? tile.position + tile.tokens : start + tokens
+        for block in first..<(end + size - 1) / size {
             ck_attention_block(&tile, block, blockSums, scratch)
             for row in 0..<rows {
                 ck_attention_merge(sums + row * rowFloats, blockSums + row * rowFloats, cache.pointee.value_dim)

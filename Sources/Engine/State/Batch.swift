@@ -59,6 +59,7 @@ package final class Batch {
         let added = ids.count
         precondition(count + added <= capacity && segments.count < maximumSegments && added > 0)
         precondition(added <= sequence.remaining)
+        precondition(added <= sequence.layout.batchSize || !sequence.layout.hasWindows)
         assert(!segments.contains { $0.sequence === sequence })
         var row = count
         for id in ids {

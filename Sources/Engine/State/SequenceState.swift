@@ -12,6 +12,15 @@ package final class SequenceState {
     /// Tokens seen so far; the next token's position.
     package private(set) var count = 0
 
+    /// True for a sequence that is computed with the rotation for long contexts (LongRoPE), which differs from the
+    /// first position on. Set while the sequence is empty; whoever extends a sequence beyond
+    /// ``Architecture/longContext`` computes it anew with this set.
+    package var isLong = false {
+        willSet { precondition(count == 0 || newValue == isLong) }
+    }
+    /// The highest ``count`` since the start: what was written last in caches with a window.
+    private var written = 0
+
     private let cacheMemory: MappedMemory
     private let recurrentMemory: MappedMemory
     /// One entry per layer; meaningful for attention layers only.
@@ -32,13 +41,12 @@ package final class SequenceState {
     /// - Throws: ``StateError/outOfMemory(bytes:)`` when the system has no such address space.
     package init(_ layout: StateLayout, capacity: Int) throws(StateError) {
         precondition(capacity >= 0)
-        let positions = StateLayout.paddedCapacity(capacity)
         // 2^46 bytes is beyond any machine; the estimate in floating point cannot overflow.
-        let estimate = Double(positions) * Double(layout.bytesPerToken) + Double(layout.recurrentBytes)
+        let estimate = layout.cacheBytes(capacity: capacity) + Double(layout.recurrentBytes)
         guard estimate < 0x1p46 else {
             throw .outOfMemory(bytes: estimate < 0x1p62 ? Int(estimate) : Int.max)
         }
-        let cacheBytes = positions * layout.bytesPerToken + 64 * layout.layers.count * 2
+        let cacheBytes = Int(layout.cacheBytes(capacity: capacity)) + 64 * layout.layers.count * 2
         guard let cacheMemory = MappedMemory(trying: cacheBytes, hugePages: false),
             let recurrentMemory = MappedMemory(trying: layout.recurrentBytes, hugePages: true)
         else { throw .outOfMemory(bytes: cacheBytes + layout.recurrentBytes) }
@@ -57,7 +65,8 @@ package final class SequenceState {
             switch layer {
             case .none:
                 break
-            case .attention(let heads, let keyDim, let valueDim):
+            case .attention(let heads, let keyDim, let valueDim, _):
+                let positions = layout.positions(layer, capacity: capacity)
                 let valuePadded = StateLayout.padded(valueDim)
                 cache.key_type = layout.keyType.kernel
                 cache.value_type = layout.valueType.kernel
@@ -67,6 +76,7 @@ package final class SequenceState {
                 cache.key_head_bytes = cache.key_tile_bytes * (positions / 16)
                 cache.value_row_bytes = layout.valueType.bytes(valuePadded)
                 cache.value_head_bytes = cache.value_row_bytes * positions
+                cache.positions = max(positions, 1)
                 cache.keys = cacheNext
                 cacheNext += (heads * cache.key_head_bytes + 63) & ~63
                 cache.values = cacheNext
@@ -94,12 +104,14 @@ package final class SequenceState {
     package func advance(by tokens: Int) {
         precondition(tokens >= 0 && tokens <= remaining)
         count += tokens
+        written = max(written, count)
     }
 
     /// Keeps the first `newCount` tokens.
     ///
     /// A recurrent state has no memory of its past: with such layers only the whole sequence or nothing can be
-    /// kept, and false is returned (and nothing changed) for everything in between.
+    /// kept, and false is returned (and nothing changed) for everything in between. The same holds for a layer with
+    /// a window when later tokens have taken the place of what the next token would see.
     package func truncate(to newCount: Int) -> Bool {
         precondition(newCount >= 0 && newCount <= count)
         if newCount == count { return true }
@@ -107,15 +119,24 @@ package final class SequenceState {
             reset()
             return true
         }
-        if layout.isRecurrent { return false }
+        if layout.isRecurrent || !windowsReach(back: newCount) { return false }
         count = newCount
         return true
+    }
+
+    /// True if every layer still holds all positions that a token at position `next` sees.
+    private func windowsReach(back next: Int) -> Bool {
+        layout.layers.allSatisfy { layer in
+            guard case .attention(_, _, _, let window?) = layer else { return true }
+            return max(0, next + 1 - window) >= written - layout.positions(layer, capacity: capacity)
+        }
     }
 
     /// Forgets everything.
     package func reset() {
         if count > 0 { recurrentMemory.zero() }
         count = 0
+        written = 0
     }
 
     /// The recurrent state as it is after `count` tokens; the key/value cache is not copied.
@@ -124,10 +145,13 @@ package final class SequenceState {
     }
 
     /// Returns to a snapshot of this same sequence: the tokens before it must still be the ones cached.
-    package func restore(_ snapshot: RecurrentSnapshot) {
+    /// - Returns: false, with nothing changed, when a layer with a window has forgotten too much since.
+    package func restore(_ snapshot: RecurrentSnapshot) -> Bool {
         precondition(snapshot.count <= count && snapshot.bytes.count == recurrentMemory.count)
+        guard windowsReach(back: snapshot.count) else { return false }
         recurrentMemory.fill(from: snapshot.bytes)
         count = snapshot.count
+        return true
     }
 }
 

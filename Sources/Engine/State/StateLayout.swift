@@ -1,7 +1,11 @@
+import CKernels
+
 /// What one layer remembers between tokens.
 package enum LayerState: Sendable, Equatable {
     case none
-    case attention(kvHeads: Int, keyDim: Int, valueDim: Int)
+    /// - Parameter window: positions visible from a token, itself included; nil: all before it. A layer with a
+    ///   window keeps no more than that and the tokens of one pass.
+    case attention(kvHeads: Int, keyDim: Int, valueDim: Int, window: Int? = nil)
     /// A causal convolution over `convChannels` with `convTaps` taps (0 channels: none) and, per head, a matrix of
     /// keyDim × valueDim floats.
     case recurrent(convChannels: Int, convTaps: Int, heads: Int, keyDim: Int, valueDim: Int)
@@ -29,11 +33,15 @@ package struct StateLayout: Sendable {
     package let layers: [LayerState]
     package let keyType: CacheType
     package let valueType: CacheType
+    /// The most tokens of a sequence in one pass, if a layer has a window.
+    package let batchSize: Int
 
     /// - Throws: ``StateError/headDimension(layer:dim:type:)``.
-    package init(layers: [LayerState], keyType: CacheType = .f16, valueType: CacheType = .f16) throws(StateError) {
+    package init(
+        layers: [LayerState], keyType: CacheType = .f16, valueType: CacheType = .f16, batchSize: Int = 512
+    ) throws(StateError) {
         for (index, layer) in layers.enumerated() {
-            guard case .attention(_, let keyDim, let valueDim) = layer else { continue }
+            guard case .attention(_, let keyDim, let valueDim, _) = layer else { continue }
             for (dim, type) in [(keyDim, keyType), (valueDim, valueType)] where !dim.isMultiple(of: type.block) {
                 throw .headDimension(layer: index, dim: dim, type: type)
             }
@@ -41,13 +49,49 @@ package struct StateLayout: Sendable {
         self.layers = layers
         self.keyType = keyType
         self.valueType = valueType
+        self.batchSize = batchSize
     }
 
-    /// Bytes that every further token adds to the key/value cache.
+    /// Bytes that every further token adds to the key/value cache, beyond the windows of layers that have one.
     package var bytesPerToken: Int {
         layers.reduce(0) { total, layer in
-            guard case .attention(let heads, let keyDim, let valueDim) = layer else { return total }
-            return total + heads * (keyType.bytes(keyDim) + valueType.bytes(Self.padded(valueDim)))
+            guard case .attention(_, _, _, nil) = layer else { return total }
+            return total + bytesPerPosition(layer)
+        }
+    }
+
+    /// Bytes that the layers with a window keep, once a sequence is longer than that.
+    package var windowBytes: Int {
+        layers.reduce(0) { total, layer in
+            guard case .attention(_, _, _, .some) = layer else { return total }
+            return total + positions(layer, capacity: .max) * bytesPerPosition(layer)
+        }
+    }
+
+    /// True when a layer forgets what lies behind its window.
+    package var hasWindows: Bool { windowBytes > 0 }
+
+    /// Key and value of one position, all heads.
+    private func bytesPerPosition(_ layer: LayerState) -> Int {
+        guard case .attention(let heads, let keyDim, let valueDim, _) = layer else { return 0 }
+        return heads * (keyType.bytes(keyDim) + valueType.bytes(Self.padded(valueDim)))
+    }
+
+    /// Positions that an attention layer keeps of a sequence of up to `capacity` tokens.
+    ///
+    /// A window needs the positions before a pass's first token besides those of the pass, in whole blocks because
+    /// attention works on blocks; position p then takes the place of p − that number.
+    func positions(_ layer: LayerState, capacity: Int) -> Int {
+        let all = capacity < .max - 16 ? Self.paddedCapacity(capacity) : capacity
+        guard case .attention(_, _, _, let window?) = layer, window < 1 << 26 else { return all }
+        let block = Int(CK_ATTENTION_BLOCK)
+        return min(all, (window + batchSize + block - 1) / block * block)
+    }
+
+    /// Bytes of the key/value cache of a sequence of up to `capacity` tokens; a number that cannot overflow.
+    func cacheBytes(capacity: Int) -> Double {
+        layers.reduce(0) { total, layer in
+            total + Double(positions(layer, capacity: capacity)) * Double(bytesPerPosition(layer))
         }
     }
 
@@ -63,7 +107,8 @@ package struct StateLayout: Sendable {
 
     /// Bytes for a sequence of up to `capacity` tokens.
     package func bytes(capacity: Int) -> Int {
-        Self.paddedCapacity(capacity) * bytesPerToken + recurrentBytes
+        let bytes = cacheBytes(capacity: capacity) + Double(recurrentBytes)
+        return bytes < 0x1p62 ? Int(bytes) : Int.max
     }
 
     /// True when a prefix of a sequence cannot be kept on its own.

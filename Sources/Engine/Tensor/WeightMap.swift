@@ -130,7 +130,7 @@ package final class WeightMap {
     }
 }
 
-/// The tensors of one block: names are given without the `blk.N.` prefix and the `.weight` suffix.
+/// The tensors of one block, or those outside the blocks: names are given without the `blk.N.` prefix and the `.weight` suffix.
 package struct LayerWeights {
     package let map: WeightMap
     package let prefix: String
@@ -138,6 +138,12 @@ package struct LayerWeights {
     package init(_ map: WeightMap, layer: Int) {
         self.map = map
         prefix = "blk.\(layer)."
+    }
+
+    /// The tensors outside the blocks.
+    package init(outside map: WeightMap) {
+        self.map = map
+        prefix = ""
     }
 
     package func contains(_ name: String) -> Bool {
@@ -178,6 +184,15 @@ package struct LayerWeights {
         case .optional: try map.optionalVector("\(prefix)\(name).bias", count)
         case .required: try map.vector("\(prefix)\(name).bias", count)
         }
+    }
+
+    /// `name.bias` with one row for each of `count` experts.
+    package func expertBias(
+        _ name: String, _ width: Int, count: Int, _ presence: Presence
+    ) throws(EngineError) -> FloatVector? {
+        let name = "\(prefix)\(name).bias"
+        guard presence == .required || (presence == .optional && map.contains(name)) else { return nil }
+        return try map.table(name, cols: width, rows: count)
     }
 
     /// A vector whose name has no `.weight` suffix, such as `ssm_a` or `ssm_dt.bias`.
