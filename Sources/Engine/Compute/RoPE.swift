@@ -32,6 +32,13 @@ package struct RopeAngles {
     /// (rows, pairs) each.
     let cosines: Matrix
     let sines: Matrix
+
+    fileprivate init(_ table: RopeTable, rows: Int, _ workspace: Workspace) {
+        pairing = table.pairing
+        pairs = table.frequencies.count
+        cosines = workspace.matrix(rows: rows, cols: pairs)
+        sines = workspace.matrix(rows: rows, cols: pairs)
+    }
 }
 
 extension Compute {
@@ -40,26 +47,38 @@ extension Compute {
         angles(table, positions: batch.positions, rows: batch.count, workspace)
     }
 
+    /// The same for sequences that do not share a table; the tables rotate equally many values in the same pairing.
+    package func angles(_ batch: Batch, _ workspace: Workspace, table: (Segment) -> RopeTable) -> RopeAngles {
+        let first = table(batch.segments[0])
+        let angles = RopeAngles(first, rows: batch.count, workspace)
+        for segment in batch.segments { fill(angles, table(segment), batch.positions, rows: segment.rows) }
+        return angles
+    }
+
     package func angles(
         _ table: RopeTable, positions: UnsafePointer<Int32>, rows: Int, _ workspace: Workspace
     ) -> RopeAngles {
-        let pairs = table.frequencies.count
-        let angles = RopeAngles(
-            pairing: table.pairing, pairs: pairs, cosines: workspace.matrix(rows: rows, cols: pairs),
-            sines: workspace.matrix(rows: rows, cols: pairs))
-        let job = (table, angles, positions)
-        pool.run(rows, grain: Self.grain(64 * pairs), job) { job, rows, _ in
-            let (table, angles, positions) = job
+        let angles = RopeAngles(table, rows: rows, workspace)
+        fill(angles, table, positions, rows: 0..<rows)
+        return angles
+    }
+
+    private func fill(
+        _ angles: RopeAngles, _ table: RopeTable, _ positions: UnsafePointer<Int32>, rows: Range<Int>
+    ) {
+        precondition(table.frequencies.count == angles.pairs && table.pairing == angles.pairing)
+        let job = (table, angles, positions, rows.lowerBound)
+        pool.run(rows.count, grain: Self.grain(64 * angles.pairs), job) { job, rows, _ in
+            let (table, angles, positions, first) = job
             table.frequencies.withUnsafeBufferPointer { frequencies in
                 guard let base = frequencies.baseAddress else { return }
-                for row in rows {
+                for row in rows.lowerBound + first..<rows.upperBound + first {
                     ck_rope_angles(
                         Double(positions[row]), base, angles.pairs, table.amplitude, angles.cosines.row(row),
                         angles.sines.row(row))
                 }
             }
         }
-        return angles
     }
 
     /// Rotates the first values of every head in place; the rest of a head passes through.

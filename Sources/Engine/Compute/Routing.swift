@@ -4,12 +4,14 @@ import CKernels
 /// what it does.
 package struct RoutingOptions: Sendable {
     /// What turns a logit into a score.
-    package enum Score: Sendable {
+    package enum Score: Sendable, Equatable {
         case softmax
         case sigmoid
         /// The chosen logits alone go through a softmax.
         case softmaxOfChosen
         case sqrtSoftplus
+        /// SparseMixer: each of the two chosen has its own softmax, over the logits close to it (phimoe).
+        case sparseMixer(jitter: Float)
     }
 
     package var topK: Int
@@ -61,6 +63,7 @@ extension Compute {
     /// scores.
     package func route(_ logits: Matrix, _ options: RoutingOptions, _ workspace: Workspace) -> Routing {
         let experts = logits.cols
+        if case .sparseMixer = options.score { precondition(options.topK == 2) }
         precondition(options.topK >= 1 && options.topK <= experts)
         precondition((options.selectionBias?.count ?? experts) == experts)
         precondition(options.groups >= 1 && experts.isMultiple(of: options.groups))
@@ -90,7 +93,12 @@ private func routeToken(
     let groupScores = selection + experts
     let taken = UnsafeMutableRawPointer(groupScores + options.groups).bindMemory(to: Bool.self, capacity: experts)
 
+    if case .sparseMixer(let jitter) = options.score {
+        return sparseMixer(logits, experts, jitter: jitter, ids: ids, weights: weights, scores)
+    }
     switch options.score {
+    case .sparseMixer:
+        break
     case .softmax:
         scores.update(from: logits, count: experts)
         ck_softmax(scores, experts)

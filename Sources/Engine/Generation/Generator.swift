@@ -53,6 +53,7 @@ package final class Generator {
         _ wanted: [Int32], isCancelled: () -> Bool = { false }, progress: (Int, Int) -> Void = { _, _ in }
     ) throws(EngineError) {
         try validate(wanted)
+        chooseRotation(for: wanted.count)
         keepPrefix(of: wanted)
         let start = tokens.count
         if start == wanted.count, logitsAreCurrent { return }
@@ -64,8 +65,9 @@ package final class Generator {
 
     /// Adds one token and computes the logits that follow it.
     package func decode(_ token: Int32) throws(EngineError) {
-        try validate(token)
+        try model.validate(CollectionOfOne(token))
         guard sequence.remaining > 0 else { throw .contextFull(limit: capacity, wanted: count + 1) }
+        guard rotation(for: count + 1) == sequence.isLong else { return try sync(tokens + [token]) }
         run(CollectionOfOne(token), logits: .last)
     }
 
@@ -77,9 +79,27 @@ package final class Generator {
     ) throws(EngineError) {
         try validate(wanted)
         reset()
+        var delivered = 0
+        // A position's logits are those of the sequence that ends there.
+        if let limit = model.architecture.longContext, wanted.count > limit {
+            sequence.isLong = false
+            try evaluate(wanted[..<limit], from: 0, isCancelled, deliver)
+            delivered = limit
+            reset()
+        }
+        chooseRotation(for: wanted.count)
+        try evaluate(wanted[...], from: delivered, isCancelled, deliver)
+    }
+
+    private func evaluate(
+        _ wanted: ArraySlice<Int32>, from first: Int, _ isCancelled: () -> Bool,
+        _ deliver: (Int, UnsafeMutableBufferPointer<Float>) -> Void
+    ) throws(EngineError) {
         for start in stride(from: 0, to: wanted.count, by: batch.capacity) {
             if isCancelled() { throw .cancelled }
-            run(wanted[start..<min(start + batch.capacity, wanted.count)], logits: .all, deliver: deliver)
+            run(wanted[start..<min(start + batch.capacity, wanted.count)], logits: .all) { position, logits in
+                if position >= first { deliver(position, logits) }
+            }
         }
     }
 
@@ -89,6 +109,19 @@ package final class Generator {
         tokens.removeAll(keepingCapacity: true)
         checkpoint = nil
         logitsAreCurrent = false
+    }
+
+    // MARK: Rotation
+
+    private func rotation(for length: Int) -> Bool {
+        model.architecture.longContext.map { length > $0 } ?? false
+    }
+
+    /// Starts anew if a sequence of this length rotates in another way than the one at hand.
+    private func chooseRotation(for length: Int) {
+        let isLong = rotation(for: length)
+        if isLong != sequence.isLong { reset() }
+        sequence.isLong = isLong
     }
 
     // MARK: Prefix
@@ -110,7 +143,7 @@ package final class Generator {
     }
 
     private func restore(_ checkpoint: Checkpoint, within wanted: [Int32]) -> Bool {
-        sequence.restore(checkpoint.state)
+        guard sequence.restore(checkpoint.state) else { return false }
         tokens.removeSubrange(checkpoint.state.count...)
         _ = logits.update(fromContentsOf: checkpoint.logits)
         logitsAreCurrent = true
@@ -154,15 +187,7 @@ package final class Generator {
     // MARK: Checks
 
     private func validate(_ wanted: [Int32]) throws(EngineError) {
-        guard !wanted.isEmpty else { throw .option(name: "tokens", found: "none", expected: "at least one") }
-        for token in wanted { try validate(token) }
+        try model.validate(wanted)
         guard wanted.count <= capacity else { throw .contextFull(limit: capacity, wanted: wanted.count) }
-    }
-
-    private func validate(_ token: Int32) throws(EngineError) {
-        let size = model.architecture.head.vocabularySize
-        guard token >= 0, Int(token) < size else {
-            throw .tokenOutOfRange(token: token, vocabularySize: size)
-        }
     }
 }

@@ -54,7 +54,8 @@ package final class Model: Sendable {
         try Self.checkVocabulary(file.metadata, hyper, rows: architecture.head.vocabularySize)
         do {
             stateLayout = try StateLayout(
-                layers: architecture.layerStates, keyType: options.keyCache, valueType: options.valueCache)
+                layers: architecture.layerStates, keyType: options.keyCache, valueType: options.valueCache,
+                batchSize: options.batchSize)
         } catch {
             throw .state(error)
         }
@@ -80,7 +81,8 @@ package final class Model: Sendable {
     /// A new empty sequence with memory of its own.
     /// - Parameter contextLength: tokens it has room for; see ``EngineOptions/contextLength``.
     package func makeGenerator(contextLength: Int? = nil) throws(EngineError) -> Generator {
-        try Generator(self, capacity: self.contextLength(contextLength))
+        guard !architecture.isEncoder else { throw .encoderOnly(architecture: info.architecture) }
+        return try Generator(self, capacity: self.contextLength(contextLength))
     }
 
     /// A new empty state, for callers that run batches of several sequences themselves.
@@ -98,25 +100,44 @@ package final class Model: Sendable {
         try options.contextLength(trained: architecture.shape.contextLength, wanted: wanted)
     }
 
+    /// Checks that there are tokens and that the vocabulary has them.
+    func validate(_ tokens: some Collection<Int32>) throws(EngineError) {
+        guard !tokens.isEmpty else { throw .option(name: "tokens", found: "none", expected: "at least one") }
+        let size = architecture.head.vocabularySize
+        for token in tokens {
+            guard token >= 0, Int(token) < size else {
+                throw .tokenOutOfRange(token: token, vocabularySize: size)
+            }
+        }
+    }
+
+    /// Runs one batch and makes its tokens part of their sequences.
+    /// - Parameter deliver: receives the normed hidden states (logit rows, embedding) of the rows asked for.
+    package func hiddenStates(_ batch: Batch, _ work: Workspace, deliver: (Matrix) -> Void) {
+        work.reset()
+        let hidden = work.matrix(rows: batch.logitCount, cols: architecture.shape.embeddingLength)
+        work.scoped { architecture.forward(Pass(batch, on: compute, work), into: hidden) }
+        batch.commit()
+        deliver(hidden)
+    }
+
     /// Runs one batch, of any number of sequences, and makes its tokens part of them.
     ///
     /// The logits of the rows that are asked for come in pieces of a few rows, so that asking for all of a long
     /// prompt takes little memory.
     /// - Parameter deliver: receives the index of the first logit row of the piece, and (rows, vocabulary).
     package func forward(_ batch: Batch, _ work: Workspace, deliver: (Int, Matrix) -> Void) {
-        work.reset()
-        let hidden = work.matrix(rows: batch.logitCount, cols: architecture.shape.embeddingLength)
-        work.scoped { architecture.forward(Pass(batch, on: compute, work), into: hidden) }
-        batch.commit()
-        var first = 0
-        while first < batch.logitCount {
-            let piece = first..<min(first + Self.logitRowsPerPiece, batch.logitCount)
-            work.scoped {
-                let logits = work.matrix(rows: piece.count, cols: architecture.head.vocabularySize)
-                architecture.head.logits(hidden.rows(piece), on: compute, work, into: logits)
-                deliver(first, logits)
+        hiddenStates(batch, work) { hidden in
+            var first = 0
+            while first < batch.logitCount {
+                let piece = first..<min(first + Self.logitRowsPerPiece, batch.logitCount)
+                work.scoped {
+                    let logits = work.matrix(rows: piece.count, cols: architecture.head.vocabularySize)
+                    architecture.head.logits(hidden.rows(piece), on: compute, work, into: logits)
+                    deliver(first, logits)
+                }
+                first = piece.upperBound
             }
-            first = piece.upperBound
         }
     }
 

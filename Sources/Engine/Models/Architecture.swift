@@ -10,6 +10,12 @@ package protocol Architecture: Sendable {
     /// The projection to the vocabulary, and how to embed a token.
     var head: OutputHead { get }
 
+    /// True for models that yield hidden states only: every token sees the whole text, so a sequence is computed in
+    /// one pass, and nothing is predicted.
+    var isEncoder: Bool { get }
+    /// Sequences longer than this rotate every position in another way (see ``SequenceState/isLong``); nil for most.
+    var longContext: Int? { get }
+
     /// Binds the family's tensors.
     init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError)
 
@@ -17,6 +23,11 @@ package protocol Architecture: Sendable {
     /// - Parameter hidden: receives (logit rows, embedding): the state after the final norm of the rows that
     ///   are asked for logits.
     func forward(_ pass: Pass, into hidden: Matrix)
+}
+
+extension Architecture {
+    package var isEncoder: Bool { false }
+    package var longContext: Int? { nil }
 }
 
 /// How many experts there are and how many of them a token visits.

@@ -11,11 +11,16 @@ package struct DecoderShape: Sendable {
     package let headCountKV: [Int]
     package let keyLength: Int
     package let valueLength: Int
-    /// Added to the mean square in every RMS norm.
+    /// Added to the mean square in every RMS norm, to the variance in every layer norm.
     package let epsilon: Float
 
-    /// - Parameter nextTokenLayers: true for families that know `nextn_predict_layers`.
-    package init(_ hyper: Hyperparameters, nextTokenLayers: Bool = false) throws(EngineError) {
+    /// - Parameters:
+    ///   - nextTokenLayers: true for families that know `nextn_predict_layers`.
+    ///   - epsilonKey: where the file states ``epsilon``.
+    package init(
+        _ hyper: Hyperparameters, nextTokenLayers: Bool = false,
+        epsilonKey: String = "attention.layer_norm_rms_epsilon"
+    ) throws(EngineError) {
         let blocks = try hyper.int("block_count", in: 1...1024)
         self.nextTokenLayers =
             nextTokenLayers ? try hyper.int("nextn_predict_layers", in: 0...16, default: 0) : 0
@@ -43,6 +48,6 @@ package struct DecoderShape: Sendable {
             keyLength = embeddingLength / headCount
         }
         valueLength = try hyper.int("attention.value_length", in: 1...4096, default: keyLength)
-        epsilon = Float(try hyper.float("attention.layer_norm_rms_epsilon", in: 0...1))
+        epsilon = Float(try hyper.float(epsilonKey, in: 0...1))
     }
 }

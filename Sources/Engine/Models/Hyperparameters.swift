@@ -93,10 +93,22 @@ package final class Hyperparameters {
         return flags
     }
 
+    /// One flag per layer.
+    package func bools(_ key: String, count: Int) throws(EngineError) -> [Bool] {
+        guard let flags = try optionalBools(key, count: count) else { throw missing(key, "\(count) flags") }
+        return flags
+    }
+
     package func optionalString(_ key: String) throws(EngineError) -> String? {
         guard let found = value(key) else { return nil }
         guard let text = found.stringValue else { throw wrong(key, found, "a string") }
         return text
+    }
+
+    /// `attention.sliding_window`: keys visible from a query, itself included. Absent and 0 mean all: nil.
+    package func window() throws(EngineError) -> Int? {
+        let window = try int("attention.sliding_window", in: 0...(1 << 31), default: 0)
+        return window > 0 ? window : nil
     }
 
     // MARK: Consistency
@@ -127,7 +139,10 @@ package final class Hyperparameters {
         ("expert_count", [0]), ("expert_group_count", [0, 1]), ("moe_latent_size", [0]),
         ("nextn_predict_layers", [0]), ("hyper_connection.count", [0, 1]), ("n_deepstack_layers", [0]),
         ("rope.scaling.yarn_ext_factor", [0, 1]), ("rope.scaling.yarn_attn_factor", [0, 1]),
-        ("rope.scaling.attn_factor", [0, 1]),
+        ("rope.scaling.attn_factor", [0, 1]), ("rope.scaling.alpha", [0]), ("rope.freq_base_swa", []),
+        ("rope.dimension_count_swa", []), ("attention.key_length_swa", []), ("attention.value_length_swa", []),
+        ("attention.sliding_window_pattern", []), ("attention.shared_kv_layers", [0]),
+        ("embedding_length_per_layer_input", [0]),
     ]
 
     // MARK: Helpers

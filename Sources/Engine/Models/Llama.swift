@@ -4,33 +4,26 @@
 /// keys are stored permuted, so the rotation takes interleaved pairs. Llama 3's frequency scaling comes as the
 /// tensor `rope_freqs`; some relatives have biases.
 package struct Llama: Architecture {
-    struct Layer {
-        let attnNorm: FloatVector  // (embedding)
-        let attention: AttentionBlock
-        let ffnNorm: FloatVector  // (embedding)
-        let feedForward: FeedForward
-    }
-
     package let shape: DecoderShape
     package let experts: ExpertCounts?
     package let head: OutputHead
     let rope: RopeTable
-    let layers: [Layer]
+    let layers: [DecoderLayer]
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper)
-        let embedding = shape.embeddingLength
         let widths = try hyper.ints("feed_forward_length", count: shape.layers, in: 1...(1 << 20))
         let mixture = try hyper.int("expert_count", in: 0...4096, default: 0) > 0
-        let window = try hyper.int("attention.sliding_window", in: 0...(1 << 31), default: 0)
         var attention = AttentionBlock.Options()
         attention.qkvBias = .optional
         attention.outputBias = .optional
-        attention.window = window > 0 ? window : nil
+        attention.window = try hyper.window()
+        var dense = DenseBlock.Options()
+        dense.biases = .optional
 
         var frequencies = try RopeFrequencies(hyper, headDim: shape.keyLength)
         if let divisors = try weights.optionalVector("rope_freqs.weight", frequencies.perPair.count) {
-            try frequencies.divide(by: divisors)
+            try frequencies.divide(by: divisors, "rope_freqs.weight")
         }
         rope = frequencies.table(.norm)
         head = try OutputHead(weights, shape)
@@ -38,34 +31,16 @@ package struct Llama: Architecture {
         self.shape = shape
         layers = try (0..<shape.layers).map { index throws(EngineError) in
             let tensors = LayerWeights(weights, layer: index)
-            return Layer(
-                attnNorm: try tensors.vector("attn_norm", embedding),
-                attention: try AttentionBlock(tensors, shape, layer: index, attention),
-                ffnNorm: try tensors.vector("ffn_norm", embedding),
+            return try DecoderLayer(
+                tensors, shape, mixer: AttentionBlock(tensors, shape, layer: index, attention),
                 feedForward: mixture
-                    ? .experts(try ExpertsBlock(tensors, hyper, shape, .init(score: .softmax, normalize: true)))
-                    : .dense(
-                        try DenseBlock(tensors, embedding: embedding, width: widths[index], biases: .optional)))
+                    ? .experts(
+                        ExpertsBlock(tensors, hyper, shape, .init(score: .always(.softmax), normalize: .always(true))))
+                    : .dense(DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[index], dense)))
         }
     }
 
-    package var layerStates: [LayerState] { layers.map(\.attention.state) }
+    package var layerStates: [LayerState] { layers.map(\.mixer.state) }
 
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        let (cpu, eps) = (pass.cpu, shape.epsilon)
-        let x = pass.matrix(shape.embeddingLength)  // the residual stream
-        let h = pass.matrix(shape.embeddingLength)  // a branch's normed input
-        let y = pass.matrix(shape.embeddingLength)  // a branch's output
-        let angles = cpu.angles(rope, pass.batch, pass.work)
-
-        head.embed(pass, into: x)
-        for (index, layer) in layers.enumerated() {
-            cpu.rmsNorm(x, layer.attnNorm, eps: eps, into: h)
-            layer.attention.forward(h, angles, layer: index, pass, into: y)
-            cpu.addRMSNorm(y, to: x, layer.ffnNorm, eps: eps, into: h)
-            layer.feedForward.forward(h, pass, into: y)
-            cpu.add(y, to: x)
-        }
-        head.norm(x, pass, into: hidden)
-    }
+    package func forward(_ pass: Pass, into hidden: Matrix) { forward(layers, rope, pass, into: hidden) }
 }

@@ -7,58 +7,37 @@
 ///
 /// Sources: Hugging Face transformers `modeling_qwen3_5.py`, `modeling_qwen3_5_moe.py`.
 package struct Qwen35: Architecture {
-    enum Mixer {
-        case attention(AttentionBlock)
-        case deltaNet(DeltaNetBlock)
-
-        var state: LayerState {
-            switch self {
-            case .attention(let block): block.state
-            case .deltaNet(let block): block.state
-            }
-        }
-    }
-
-    struct Layer {
-        let attnNorm: FloatVector  // (embedding)
-        let mixer: Mixer
-        let postAttentionNorm: FloatVector  // (embedding), the norm before the feed-forward half
-        let feedForward: FeedForward
-    }
-
     package let shape: DecoderShape
     package let experts: ExpertCounts?
     package let head: OutputHead
     let rope: RopeTable
-    let layers: [Layer]
+    let layers: [DecoderLayer]
     /// Bound and checked, not run by the main pass.
-    let nextToken: [NextTokenLayer<Layer>]
+    let nextToken: [NextTokenLayer<DecoderLayer>]
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper, nextTokenLayers: true)
-        let embedding = shape.embeddingLength
         let mixture = hyper.architecture == "qwen35moe"
         let blocks = shape.layers + shape.nextTokenLayers
         let widths = mixture ? [] : try hyper.ints("feed_forward_length", count: blocks, in: 1...(1 << 20))
         let recurrent = try Self.recurrentLayers(hyper, shape)
         var attention = AttentionBlock.Options()
-        attention.qkNorm = true
+        attention.qkNorm = .perHead
         attention.gated = true
         attention.mayBeFused = false
+        let routed = ExpertsBlock.Options(score: .always(.softmax), normalize: .always(true), shared: .gated)
 
-        func bind(_ index: Int) throws(EngineError) -> Layer {
+        func bind(_ index: Int) throws(EngineError) -> DecoderLayer {
             let tensors = LayerWeights(weights, layer: index)
-            return Layer(
-                attnNorm: try tensors.vector("attn_norm", embedding),
+            return try DecoderLayer(
+                tensors, shape,
                 mixer: recurrent[index]
-                    ? .deltaNet(try DeltaNetBlock(tensors, hyper, shape, order: .tiled))
-                    : .attention(try AttentionBlock(tensors, shape, layer: index, attention)),
-                postAttentionNorm: try tensors.vector("post_attention_norm", embedding),
+                    ? DeltaNetBlock(tensors, hyper, shape, order: .tiled)
+                    : AttentionBlock(tensors, shape, layer: index, attention),
+                ffnNorm: "post_attention_norm",
                 feedForward: mixture
-                    ? .experts(
-                        try ExpertsBlock(
-                            tensors, hyper, shape, .init(score: .softmax, normalize: true, shared: .gated)))
-                    : .dense(try DenseBlock(tensors, embedding: embedding, width: widths[index])))
+                    ? .experts(ExpertsBlock(tensors, hyper, shape, routed))
+                    : .dense(DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[index])))
         }
 
         rope = try RopeFrequencies(hyper, headDim: shape.keyLength, defaultBase: 10_000_000).table(.neox)
@@ -84,25 +63,6 @@ package struct Qwen35: Architecture {
 
     package var layerStates: [LayerState] { layers.map(\.mixer.state) }
 
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        let (cpu, eps) = (pass.cpu, shape.epsilon)
-        let x = pass.matrix(shape.embeddingLength)  // the residual stream
-        let h = pass.matrix(shape.embeddingLength)  // a branch's normed input
-        let y = pass.matrix(shape.embeddingLength)  // a branch's output
-        // With text alone the three axes of the rotation agree, and it is the plain one.
-        let angles = cpu.angles(rope, pass.batch, pass.work)
-
-        head.embed(pass, into: x)
-        for (index, layer) in layers.enumerated() {
-            cpu.rmsNorm(x, layer.attnNorm, eps: eps, into: h)
-            switch layer.mixer {
-            case .attention(let attention): attention.forward(h, angles, layer: index, pass, into: y)
-            case .deltaNet(let deltaNet): deltaNet.forward(h, layer: index, pass, into: y)
-            }
-            cpu.addRMSNorm(y, to: x, layer.postAttentionNorm, eps: eps, into: h)
-            layer.feedForward.forward(h, pass, into: y)
-            cpu.add(y, to: x)
-        }
-        head.norm(x, pass, into: hidden)
-    }
+    // With text alone the three axes of the rotation agree, and it is the plain one.
+    package func forward(_ pass: Pass, into hidden: Matrix) { forward(layers, rope, pass, into: hidden) }
 }

@@ -5,6 +5,15 @@ package enum Registry {
         (["qwen2", "qwen2moe"], Qwen2.self),
         (["qwen3", "qwen3moe"], Qwen3.self),
         (["qwen35", "qwen35moe"], Qwen35.self),
+        (["gpt-oss"], GptOss.self),
+        (["phi3", "phimoe"], Phi3.self),
+        (["glm4moe"], Glm4Moe.self),
+        (["ernie4_5-moe"], Ernie45.self),
+        (["minimax-m2"], MiniMaxM2.self),
+        (["seed_oss"], SeedOss.self),
+        (["olmoe"], Olmoe.self),
+        (["gemma4"], Gemma4.self),
+        (["bert"], Bert.self),
     ]
 
     /// The values of `general.architecture` that can be run.

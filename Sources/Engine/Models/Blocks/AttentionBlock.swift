@@ -1,17 +1,37 @@
 /// Grouped-query softmax attention with its projections, from normed input to the branch's output.
-package struct AttentionBlock: Sendable {
+package struct AttentionBlock: Mixer {
     /// What one family's attention does differently from another's.
     package struct Options: Sendable {
         package var qkvBias = Presence.absent
         package var outputBias = Presence.absent
-        /// RMS norm of each query and key head before the rotation (`attn_q_norm`, `attn_k_norm` [head dim]).
-        package var qkNorm = false
+        package var qkNorm = QKNorm.none
+        /// RMS norm without a weight of each value head.
+        package var valueNorm = false
         /// `attn_q` yields [query | gate] per head; the gate's sigmoid multiplies the head's result.
         package var gated = false
         /// Keys visible from a query, itself included; nil: all before it.
         package var window: Int?
+        /// False: a token sees all of its text, not only what comes before. The text is one pass.
+        package var isCausal = true
+        /// One further logit per head without a value (`attn_sinks` [heads]).
+        package var sinks = false
+        /// Multiplies q·k; nil: 1/sqrt(key dim).
+        package var scale: Float?
+        /// Values per key and value head, where they differ from the file's common lengths.
+        package var headDims: (key: Int, value: Int)?
         /// A file may hold q, k and v as one `attn_qkv`, in that order.
         package var mayBeFused = true
+    }
+
+    /// RMS norm of queries and keys before the rotation (`attn_q_norm`, `attn_k_norm`).
+    package enum QKNorm: Sendable {
+        case none
+        /// Of each head on its own; weights [head dim].
+        case perHead
+        /// The same for files that have the tensors.
+        case perHeadIfPresent
+        /// Of all heads together; weights [heads · head dim].
+        case allHeads
     }
 
     let heads: Int
@@ -20,6 +40,8 @@ package struct AttentionBlock: Sendable {
     let valueDim: Int
     let epsilon: Float
     let gated: Bool
+    let normsAllHeads: Bool
+    let normsValues: Bool
     let options: AttentionOptions
 
     let attnQ: Weight  // (embedding → heads · keyDim, twice that with a gate)
@@ -30,8 +52,8 @@ package struct AttentionBlock: Sendable {
     let attnKBias: FloatVector?
     let attnVBias: FloatVector?
     let attnOutputBias: FloatVector?
-    let attnQNorm: FloatVector?  // (keyDim)
-    let attnKNorm: FloatVector?  // (keyDim)
+    let attnQNorm: FloatVector?  // (keyDim), or (heads · keyDim)
+    let attnKNorm: FloatVector?  // (keyDim), or (kvHeads · keyDim)
     /// Everything that the layer's input is multiplied with.
     private let inputKinds: ActivationKinds
 
@@ -40,10 +62,11 @@ package struct AttentionBlock: Sendable {
     ) throws(EngineError) {
         heads = shape.headCount
         kvHeads = shape.headCountKV[layer]
-        keyDim = shape.keyLength
-        valueDim = shape.valueLength
+        keyDim = options.headDims?.key ?? shape.keyLength
+        valueDim = options.headDims?.value ?? shape.valueLength
         epsilon = shape.epsilon
         gated = options.gated
+        normsValues = options.valueNorm
         guard kvHeads > 0 else {
             throw .hyperparameter(
                 key: "attention.head_count_kv[\(layer)]", found: "0", expected: "at least 1: the layer attends")
@@ -52,7 +75,9 @@ package struct AttentionBlock: Sendable {
             throw .hyperparameter(
                 key: "attention.value_length", found: "\(valueDim)", expected: "attention.key_length \(keyDim)")
         }
-        self.options = AttentionOptions(scale: 1 / Float(keyDim).squareRoot(), window: options.window)
+        self.options = AttentionOptions(
+            scale: options.scale ?? 1 / Float(keyDim).squareRoot(), window: options.window,
+            isCausal: options.isCausal, sinks: options.sinks ? try tensors.vector("attn_sinks", heads) : nil)
 
         let width = shape.embeddingLength
         let (q, k, v) = (heads * keyDim * (gated ? 2 : 1), kvHeads * keyDim, kvHeads * valueDim)
@@ -75,15 +100,26 @@ package struct AttentionBlock: Sendable {
         }
         attnOutput = try tensors.matrix("attn_output", in: heads * valueDim, out: width)
         attnOutputBias = try tensors.bias("attn_output", width, options.outputBias)
-        attnQNorm = options.qkNorm ? try tensors.vector("attn_q_norm", keyDim) : nil
-        attnKNorm = options.qkNorm ? try tensors.vector("attn_k_norm", keyDim) : nil
+        normsAllHeads = options.qkNorm == .allHeads
+        switch options.qkNorm {
+        case .none:
+            (attnQNorm, attnKNorm) = (nil, nil)
+        case .perHeadIfPresent where !tensors.contains("attn_q_norm"):
+            (attnQNorm, attnKNorm) = (nil, nil)
+        case .perHead, .perHeadIfPresent:
+            attnQNorm = try tensors.vector("attn_q_norm", keyDim)
+            attnKNorm = try tensors.vector("attn_k_norm", keyDim)
+        case .allHeads:
+            attnQNorm = try tensors.vector("attn_q_norm", q)
+            attnKNorm = try tensors.vector("attn_k_norm", k)
+        }
         inputKinds = ActivationKinds(attnQ, attnK, attnV)
     }
 
-    /// What the layer remembers.
-    package var state: LayerState { .attention(kvHeads: kvHeads, keyDim: keyDim, valueDim: valueDim) }
+    package var state: LayerState {
+        .attention(kvHeads: kvHeads, keyDim: keyDim, valueDim: valueDim, window: options.window)
+    }
 
-    /// x, out (tokens, embedding). `angles` nil: no rotation.
     package func forward(_ x: Matrix, _ angles: RopeAngles?, layer: Int, _ pass: Pass, into out: Matrix) {
         let cpu = pass.cpu
         pass.work.scoped {
@@ -95,13 +131,22 @@ package struct AttentionBlock: Sendable {
             // With a gate every head is [query | gate].
             let queries = qg.heads(heads, dim: keyDim, stride: gated ? 2 * keyDim : keyDim)
             let keys = k.heads(kvHeads, dim: keyDim)
-            if let attnQNorm { cpu.headNorm(queries, attnQNorm, eps: epsilon) }
-            if let attnKNorm { cpu.headNorm(keys, attnKNorm, eps: epsilon) }
+            let values = v.heads(kvHeads, dim: valueDim)
+            if let attnQNorm, let attnKNorm {
+                if normsAllHeads {
+                    cpu.rmsNorm(qg, attnQNorm, eps: epsilon, into: qg)
+                    cpu.rmsNorm(k, attnKNorm, eps: epsilon, into: k)
+                } else {
+                    cpu.headNorm(queries, attnQNorm, eps: epsilon)
+                    cpu.headNorm(keys, attnKNorm, eps: epsilon)
+                }
+            }
+            if normsValues { cpu.headNorm(values, nil, eps: epsilon) }
             if let angles {
                 cpu.rope(queries, angles)
                 cpu.rope(keys, angles)
             }
-            cpu.store(keys: keys, values: v.heads(kvHeads, dim: valueDim), layer: layer, pass.batch)
+            cpu.store(keys: keys, values: values, layer: layer, pass.batch)
 
             let attended = pass.matrix(heads * valueDim)
             let results = attended.heads(heads, dim: valueDim)

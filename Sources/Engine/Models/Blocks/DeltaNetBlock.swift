@@ -1,6 +1,6 @@
 /// The Gated DeltaNet mixer (Yang, Kautz & Hatamizadeh 2024): a linear-time layer whose memory is one matrix per
 /// head, corrected towards each new value by the delta rule and decayed by a gate.
-package struct DeltaNetBlock: Sendable {
+package struct DeltaNetBlock: Mixer {
     let keyHeads: Int
     let valueHeads: Int
     /// Values per key head and per value head.
@@ -56,15 +56,13 @@ package struct DeltaNetBlock: Sendable {
         inputKinds = ActivationKinds(attnQkv, attnGate, ssmAlpha, ssmBeta)
     }
 
-    /// What the layer remembers.
     package var state: LayerState {
         .recurrent(
             convChannels: ssmConv1d.channels, convTaps: ssmConv1d.taps, heads: valueHeads, keyDim: headDim,
             valueDim: headDim)
     }
 
-    /// x, out (tokens, embedding).
-    package func forward(_ x: Matrix, layer: Int, _ pass: Pass, into out: Matrix) {
+    package func forward(_ x: Matrix, _ angles: RopeAngles?, layer: Int, _ pass: Pass, into out: Matrix) {
         let cpu = pass.cpu
         pass.work.scoped {
             let (u, z) = (pass.matrix(attnQkv.rows), pass.matrix(attnGate.rows))

@@ -2,18 +2,39 @@
 /// shared by all tokens.
 package struct ExpertsBlock: Sendable {
     /// What one family's mixture does differently from another's. How scores become weights is a property of the
-    /// family and never inferred from metadata.
+    /// family: metadata may state it, but a missing key means nothing.
     package struct Options: Sendable {
-        package var score: RoutingOptions.Score
-        /// The weights of the chosen are divided by their sum.
-        package var normalize: Bool
-        package var shared: Shared = .none
+        package var score: Setting<RoutingOptions.Score>
+        /// The weights of the chosen are divided by their sum…
+        package var normalize: Setting<Bool>
+        /// …plus this, …
+        package var normalizeEpsilon: Float = 0
+        /// …but by no less than this.
+        package var normalizeMinimum: Float = 0
+        /// `exp_probs_b.bias`, added to the scores for the choice only.
+        package var selectionBias = Presence.absent
+        /// Takes part in `expert_group_count`, `expert_group_used_count`.
+        package var grouped = false
+        package var shared = Shared.none
+        /// `ffn_gate_inp.bias` [experts], added to the logits.
+        package var routerBias = Presence.absent
+        /// `ffn_{gate,up,down}_exps.bias` [width, experts].
+        package var expertBias = Presence.absent
+        package var activation = GatedActivation.silu
 
-        package init(score: RoutingOptions.Score, normalize: Bool, shared: Shared = .none) {
+        package init(score: Setting<RoutingOptions.Score>, normalize: Setting<Bool>, shared: Shared = .none) {
             self.score = score
             self.normalize = normalize
             self.shared = shared
         }
+    }
+
+    /// Something that a family fixes, or that its files state.
+    package enum Setting<Value: Sendable>: Sendable {
+        /// A file that says otherwise is refused.
+        case always(Value)
+        /// What the file says, or else this.
+        case stated(default: Value)
     }
 
     /// How the expert that every token visits joins in.
@@ -21,10 +42,13 @@ package struct ExpertsBlock: Sendable {
         case none
         /// Times sigmoid(`ffn_gate_inp_shexp` · x), one number per token.
         case gated
+        /// As it is.
+        case added
     }
 
     let routing: RoutingOptions
     let ffnGateInp: Weight  // (embedding → experts), the router
+    let ffnGateInpBias: FloatVector?  // (experts)
     let experts: Experts  // ffn_gate_exps, ffn_up_exps, ffn_down_exps
     let ffnGateInpShexp: Weight?  // (embedding → 1)
     let sharedExpert: DenseBlock?
@@ -35,42 +59,59 @@ package struct ExpertsBlock: Sendable {
         _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape, _ options: Options
     ) throws(EngineError) {
         let counts = try ExpertCounts(hyper)
-        var routing = RoutingOptions(topK: counts.used, score: options.score, normalize: options.normalize)
-        try routing.check(hyper)
-        // Absent and 0 both mean 1.
-        let scale = Float(try hyper.float("expert_weights_scale", in: 0...1e6, default: 1))
-        routing.scale = scale == 0 ? 1 : scale
+        let (embedding, count) = (shape.embeddingLength, counts.count)
+        var routing = try RoutingOptions(hyper, counts, options)
+        routing.selectionBias = try tensors.bias("exp_probs_b", count, options.selectionBias)
         self.routing = routing
+        ffnGateInp = try tensors.matrix("ffn_gate_inp", in: embedding, out: count)
+        ffnGateInpBias = try tensors.bias("ffn_gate_inp", count, options.routerBias)
 
-        let embedding = shape.embeddingLength
         let width = try Self.width(hyper, "expert_feed_forward_length", tensors, "ffn_down_exps")
-        ffnGateInp = try tensors.matrix("ffn_gate_inp", in: embedding, out: counts.count)
         let gate: Weight
         let up: Weight
         if tensors.contains("ffn_gate_up_exps") {
-            let both = try tensors.experts("ffn_gate_up_exps", in: embedding, out: 2 * width, count: counts.count)
+            let both = try tensors.experts("ffn_gate_up_exps", in: embedding, out: 2 * width, count: count)
             gate = both.rows(0..<width)
             up = both.rows(width..<2 * width)
         } else {
-            gate = try tensors.experts("ffn_gate_exps", in: embedding, out: width, count: counts.count)
-            up = try tensors.experts("ffn_up_exps", in: embedding, out: width, count: counts.count)
+            gate = try tensors.experts("ffn_gate_exps", in: embedding, out: width, count: count)
+            up = try tensors.experts("ffn_up_exps", in: embedding, out: width, count: count)
         }
-        let down = try tensors.experts("ffn_down_exps", in: width, out: embedding, count: counts.count)
-        experts = Experts(gate: gate, up: up, down: down)
+        let down = try tensors.experts("ffn_down_exps", in: width, out: embedding, count: count)
+        experts = Experts(
+            gate: gate, up: up, down: down,
+            gateBias: try tensors.expertBias("ffn_gate_exps", width, count: count, options.expertBias),
+            upBias: try tensors.expertBias("ffn_up_exps", width, count: count, options.expertBias),
+            downBias: try tensors.expertBias("ffn_down_exps", embedding, count: count, options.expertBias),
+            activation: options.activation)
 
         switch options.shared {
         case .none:
-            ffnGateInpShexp = nil
             sharedExpert = nil
+            ffnGateInpShexp = nil
         case .gated:
             let width = try Self.width(hyper, "expert_shared_feed_forward_length", tensors, "ffn_down_shexp")
+            sharedExpert = try Self.shared(tensors, embedding, width: width, options)
             ffnGateInpShexp = try tensors.matrix("ffn_gate_inp_shexp", in: embedding, out: 1)
-            sharedExpert = try DenseBlock(tensors, embedding: embedding, width: width, suffix: "_shexp")
+        case .added:
+            // Converters write widths that do not fit the tensor (ernie4_5-moe).
+            let width = try tensors.cols(of: "ffn_down_shexp")
+            sharedExpert = try Self.shared(tensors, embedding, width: width, options)
+            ffnGateInpShexp = nil
         }
-        var kinds = ActivationKinds(ffnGateInp, gate, up)
-        if let ffnGateInpShexp { kinds.formUnion(ActivationKinds(ffnGateInpShexp)) }
+        var kinds = ActivationKinds(ffnGateInp, gate, up, ffnGateInpShexp)
         if let sharedExpert { kinds.formUnion(sharedExpert.inputKinds) }
         inputKinds = kinds
+    }
+
+    /// The expert that every token visits.
+    private static func shared(
+        _ tensors: LayerWeights, _ embedding: Int, width: Int, _ options: Options
+    ) throws(EngineError) -> DenseBlock {
+        var dense = DenseBlock.Options()
+        dense.activation = .gated(options.activation)
+        dense.suffix = "_shexp"
+        return try DenseBlock(tensors, embedding: embedding, width: width, dense)
     }
 
     /// Old files do not state the width; there it is what the last projection reads.
@@ -89,11 +130,16 @@ package struct ExpertsBlock: Sendable {
             let logits = pass.matrix(ffnGateInp.rows)
             let sharedGate = pass.matrix(1)
             cpu.matmul(
-                input, Product(ffnGateInp, into: logits), ffnGateInpShexp.map { Product($0, into: sharedGate) })
+                input, Product(ffnGateInp, bias: ffnGateInpBias, into: logits),
+                ffnGateInpShexp.map { Product($0, into: sharedGate) })
             let shared = pass.matrix(sharedExpert == nil ? 0 : out.cols)
             sharedExpert?.forward(input, pass, into: shared)
             cpu.moe(input, cpu.route(logits, routing, work), experts, work, into: out)
-            if sharedExpert != nil { cpu.add(shared, to: out, rowGate: sharedGate) }
+            if ffnGateInpShexp != nil {
+                cpu.add(shared, to: out, rowGate: sharedGate)
+            } else if sharedExpert != nil {
+                cpu.add(shared, to: out)
+            }
         }
     }
 }
@@ -105,31 +151,6 @@ extension ExpertCounts {
         used = try hyper.int("expert_used_count", in: 1...4096)
         guard used <= count else {
             throw hyper.conflict("expert_used_count", found: used, expected: "at most expert_count \(count)")
-        }
-    }
-}
-
-extension RoutingOptions {
-    /// Refuses a file whose metadata contradicts what the family does.
-    fileprivate func check(_ hyper: Hyperparameters) throws(EngineError) {
-        if let function = try hyper.optionalInt("expert_gating_func", in: 0...Int(UInt32.max)), function != 0,
-            function != gatingFunction
-        {
-            throw hyper.conflict("expert_gating_func", found: function, expected: "\(gatingFunction) (\(score))")
-        }
-        let normalizes = try hyper.bool("expert_weights_norm", default: normalize)
-        guard normalizes == normalize else {
-            throw hyper.conflict("expert_weights_norm", found: normalizes, expected: "\(normalize)")
-        }
-    }
-
-    /// The number that `expert_gating_func` has for this score.
-    private var gatingFunction: Int {
-        switch score {
-        case .softmax: 1
-        case .sigmoid: 2
-        case .softmaxOfChosen: 3
-        case .sqrtSoftplus: 4
         }
     }
 }

@@ -16,15 +16,23 @@ package struct RopeFrequencies: Sendable, Equatable {
     /// - Parameters:
     ///   - headDim: values per head; at most this many are rotated, all of them unless the file says less.
     ///   - defaultBase: the base of a file that names none.
-    package init(_ hyper: Hyperparameters, headDim: Int, defaultBase: Double = 10_000) throws(EngineError) {
-        let dims = try hyper.int("rope.dimension_count", in: 1...8192, default: headDim)
+    ///   - keySuffix: `_swa` for layers with a sliding window in families that rotate them by another base; scaling
+    ///     is not for these.
+    ///   - roundsYarnBounds: whether the bounds of YaRN's ramp are whole pairs.
+    package init(
+        _ hyper: Hyperparameters, headDim: Int, defaultBase: Double = 10_000, keySuffix: String = "",
+        roundsYarnBounds: Bool = true
+    ) throws(EngineError) {
+        let dims = try hyper.int("rope.dimension_count\(keySuffix)", in: 1...8192, default: headDim)
         guard dims <= headDim, dims.isMultiple(of: 2) else {
             throw hyper.conflict(
-                "rope.dimension_count", found: dims, expected: "an even number up to the head's \(headDim)")
+                "rope.dimension_count\(keySuffix)", found: dims,
+                expected: "an even number up to the head's \(headDim)")
         }
-        let base = try hyper.float("rope.freq_base", in: 1.000_001...1e15, default: defaultBase)
+        let base = try hyper.float("rope.freq_base\(keySuffix)", in: 1.000_001...1e15, default: defaultBase)
         perPair = (0..<dims / 2).map { pow(base, -2 * Double($0) / Double(dims)) }
         amplitude = 1
+        guard keySuffix.isEmpty else { return }
 
         switch try hyper.optionalString("rope.scaling.type") {
         case "none":
@@ -35,7 +43,7 @@ package struct RopeFrequencies: Sendable, Equatable {
             let factor = try hyper.float("rope.scaling.factor", in: 0...1e6, default: old)
             if factor > 0 { perPair = perPair.map { $0 / max(factor, Double(Self.smallestDivisor)) } }
         case "yarn":
-            try applyYarn(hyper, base: base, dims: dims)
+            try applyYarn(hyper, base: base, dims: dims, rounded: roundsYarnBounds)
         case let type?:
             throw hyper.conflict("rope.scaling.type", found: "'\(type)'", expected: "none, linear or yarn")
         }
@@ -46,13 +54,14 @@ package struct RopeFrequencies: Sendable, Equatable {
         RopeTable(pairing: pairing, frequencies: perPair, amplitude: amplitude)
     }
 
-    /// Divides each frequency, as `rope_freqs.weight` (Llama 3 scaling) asks.
-    package mutating func divide(by divisors: FloatVector) throws(EngineError) {
+    /// Divides each frequency, as the tensors `rope_freqs.weight` (Llama 3 scaling) and `rope_factors_*.weight` ask.
+    /// - Parameter name: the tensor's, for the error.
+    package mutating func divide(by divisors: FloatVector, _ name: String) throws(EngineError) {
         for index in perPair.indices {
             let divisor = divisors.pointer[index]
             guard divisor >= Self.smallestDivisor else {
                 throw .hyperparameter(
-                    key: "rope_freqs.weight[\(index)]", found: "\(divisor)",
+                    key: "\(name)[\(index)]", found: "\(divisor)",
                     expected: "a number from \(Self.smallestDivisor)")
             }
             perPair[index] /= Double(divisor)
@@ -63,9 +72,11 @@ package struct RopeFrequencies: Sendable, Equatable {
     private static let smallestDivisor: Float = 0.125
 
     /// YaRN (Peng et al. 2023, "NTK-by-parts"): pairs that turn often within the original context keep their
-    /// frequency, slow ones are interpolated, with a linear ramp between; the bounds are rounded outwards.
+    /// frequency, slow ones are interpolated, with a linear ramp between; its bounds are usually rounded outwards.
     /// Attention is sharpened by 0.1 ln(factor) + 1.
-    private mutating func applyYarn(_ hyper: Hyperparameters, base: Double, dims: Int) throws(EngineError) {
+    private mutating func applyYarn(
+        _ hyper: Hyperparameters, base: Double, dims: Int, rounded: Bool
+    ) throws(EngineError) {
         let factor = try hyper.float("rope.scaling.factor", in: 1...1e6)
         let original = Double(try hyper.int("rope.scaling.original_context_length", in: 1...(1 << 26)))
         let fast = try hyper.float("rope.scaling.yarn_beta_fast", in: 1e-6...1e6, default: 32)
@@ -77,8 +88,9 @@ package struct RopeFrequencies: Sendable, Equatable {
         func pair(turning turns: Double) -> Double {
             Double(dims) * log(original / (2 * .pi * turns)) / (2 * log(base))
         }
-        let low = min(max(pair(turning: fast).rounded(.down), 0), Double(dims - 1))
-        let high = min(max(pair(turning: slow).rounded(.up), 0), Double(dims - 1))
+        let (first, last) = (pair(turning: fast), pair(turning: slow))
+        let low = min(max(rounded ? first.rounded(.down) : first, 0), Double(dims - 1))
+        let high = min(max(rounded ? last.rounded(.up) : last, 0), Double(dims - 1))
         for index in perPair.indices {
             let ramp = min(max((Double(index) - low) / max(high - low, 0.001), 0), 1)
             perPair[index] *= (1 - ramp) + ramp / factor
