@@ -43,6 +43,7 @@ struct ComputeMoETests {
                         let row = slice(logits, token..<token + 1, cols: experts).map(Double.init)
                         let scores: [Double] =
                             switch score {
+                            case .sparseMixer: []  // has a test of its own
                             case .softmax: Self.softmax(row)
                             case .sigmoid: row.map { 1 / (1 + exp(-$0)) }
                             case .softmaxOfChosen: row
@@ -61,6 +62,20 @@ struct ComputeMoETests {
                 }
             }
         }
+    }
+
+    /// The two softmaxes by hand: logits within 2 % of the best take part, the first choice not in the second.
+    @Test("SparseMixer")
+    func sparseMixer() {
+        let logits: [Float] = [1, 2, 1.98, 0.5, 1.97, -1, -1.01, -1.5, -1.03, -3]
+        let options = RoutingOptions(topK: 2, score: .sparseMixer(jitter: 0.01), normalize: false)
+        let (ids, weights) = route(logits, tokens: 2, options)
+        #expect(ids == [[1, 2], [0, 1]])
+        func close(_ a: Float, _ b: Double) -> Bool { abs(Double(a) - b) < 1e-6 }
+        #expect(close(weights[0][0], 1 / (1 + exp(-0.02) + exp(-0.03))))
+        #expect(close(weights[0][1], 1 / (1 + exp(-0.01))))
+        #expect(close(weights[1][0], 1 / (1 + exp(-0.01))))
+        #expect(close(weights[1][1], 1 / (1 + exp(-0.02))))
     }
 
     @Test("ties go to the lower index, not-a-numbers still choose distinct experts")

@@ -44,6 +44,52 @@ struct ComputeRowTests {
         }
     }
 
+    @Test("layer norm, with and without a bias", arguments: sizes, [false, true])
+    func layerNorm(_ size: (Int, Int), biased: Bool) {
+        let (rows, cols) = size
+        var random = SeededRandom(seed: 11)
+        let x = random.floats(rows * cols).map { $0 + 3 }
+        let weight = random.floats(cols)
+        let bias = random.floats(cols)
+        let (scale, shift) = (kept(FloatBuffer(weight)), kept(FloatBuffer(bias)))
+        let values = sameBitsEverywhere { compute in
+            let out = OwnedMatrix(rows: rows, cols: cols)
+            compute.layerNorm(
+                OwnedMatrix(x, rows: rows, cols: cols).view, scale.vector, biased ? shift.vector : nil, eps: 1e-5,
+                into: out.view)
+            return out.values
+        }
+        let exact = (0..<rows).flatMap { row -> [Double] in
+            let row = x[row * cols..<(row + 1) * cols].map(Double.init)
+            let mean = row.reduce(0, +) / Double(cols)
+            let variance = row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(cols)
+            return row.indices.map {
+                (row[$0] - mean) / (variance + 1e-5).squareRoot() * Double(weight[$0]) + (biased ? Double(bias[$0]) : 0)
+            }
+        }
+        #expect(largestError(values, exact, floor: 1e-1) < 2e-5)
+    }
+
+    @Test("activations of one argument and the cap of logits")
+    func unaryActivations() {
+        var random = SeededRandom(seed: 12)
+        let x = random.floats(3 * 37, scale: 6)
+        func run(_ body: (Compute, Matrix) -> Void) -> [Float] {
+            sameBitsEverywhere { compute in
+                let matrix = OwnedMatrix(x, rows: 3, cols: 37)
+                body(compute, matrix.view)
+                return matrix.values
+            }
+        }
+        let relu = run { $0.apply(.reluSquared, to: $1) }
+        #expect(relu == x.map { max($0, 0) * max($0, 0) })
+        let gelu = run { $0.apply(.gelu, to: $1) }
+        let exact = x.map { Double($0) * 0.5 * erfc(-Double($0) / 2.0.squareRoot()) }
+        #expect(largestError(gelu, exact, floor: 1e-2) < 1e-5)
+        let capped = run { $0.softCap($1, at: 2) }
+        #expect(largestError(capped, x.map { 2 * tanh(Double($0) / 2) }, floor: 1e-2) < 1e-5)
+    }
+
     @Test("norms of heads between other columns", arguments: [(1, 16), (3, 48), (2, 80), (7, 20)])
     func headNorms(heads: Int, dim: Int) {
         let (rows, offset, stride) = (5, 3, 2 * dim + 1)

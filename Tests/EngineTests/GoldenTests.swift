@@ -12,11 +12,12 @@ struct GoldenTests {
     /// best are more than 1e-2 apart. In pieces and on other threads the bits are the same.
     @Test(arguments: GoldenFolder.float)
     func floatLogits(_ folder: GoldenFolder) throws {
-        let model = try Model.load(path: folder.model, options: .golden)
+        let file = try folder.floatFile()
+        let model = try Model.load(file, options: .golden)
         var options = EngineOptions.golden
         options.batchSize = 7
         options.threads = 3
-        let inPieces = try Model.load(path: folder.model, options: options)
+        let inPieces = try Model.load(file, options: options)
         var difference = LogitsDifference()
         for prompt in folder.meta.prompts where prompt.positionIdsThw == nil {
             let logits = try model.allLogits(prompt.tokens)
@@ -33,7 +34,7 @@ struct GoldenTests {
 
     @Test(arguments: GoldenFolder.float)
     func greedyContinuation(_ folder: GoldenFolder) throws {
-        let model = try Model.load(path: folder.model, options: .golden)
+        let model = try Model.load(folder.floatFile(), options: .golden)
         for prompt in folder.meta.prompts where prompt.positionIdsThw == nil {
             guard let expected = prompt.greedy else { continue }
             let generator = try model.makeGenerator()

@@ -198,7 +198,7 @@ extension FamilyToy {
 }
 
 /// Runs `body` on each instruction set of this machine, the portable one first.
-private func onEachInstructionSet(_ body: (InstructionSet, Int) throws -> Void) rethrows {
+func onEachInstructionSet(_ body: (InstructionSet, Int) throws -> Void) rethrows {
     instructionSetTurn.lock()
     let before = InstructionSet.selected
     defer {
@@ -211,7 +211,7 @@ private func onEachInstructionSet(_ body: (InstructionSet, Int) throws -> Void) 
     }
 }
 
-private func sameBits(_ a: [[Float]], _ b: [[Float]]) -> Bool {
+func sameBits(_ a: [[Float]], _ b: [[Float]]) -> Bool {
     a.count == b.count
         && zip(a, b).allSatisfy { rows in
             rows.0.count == rows.1.count && zip(rows.0, rows.1).allSatisfy { $0.bitPattern == $1.bitPattern }

@@ -26,6 +26,20 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var fused = false
     var experts = 0
     var sharedExpert = false
+    /// The shared expert has no gate.
+    var sharedIsAdded = false
+    /// The first layers are dense though the others are mixtures.
+    var denseLayers = 0
+    /// `ffn_up` holds the gate's rows as well.
+    var gateInUp = false
+    /// The norm before the feed-forward half; nil: as hybrids name it or as others do.
+    var ffnNorm: String?
+    /// Every other layer, beginning with the first, has heads of another size.
+    var slidingHeadDim: Int?
+    /// Further tensors of every block, of blocks with experts, and outside the blocks.
+    var blockExtras: [Tensor] = []
+    var expertExtras: [Tensor] = []
+    var extras: [Tensor] = []
     /// Layers of this toy that run the gated delta rule instead of attention.
     var recurrent: [Bool] = []
     var nextTokenLayers = 0
@@ -35,7 +49,12 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var isHybrid: Bool { !recurrent.isEmpty }
 
     /// One toy per family and form.
-    static let all: [FamilyToy] = [
+    static let all: [FamilyToy] = basic + mixtures
+
+    /// A toy by its name.
+    static func named(_ name: String) throws -> FamilyToy { try #require(all.first { $0.name == name }) }
+
+    private static let basic: [FamilyToy] = [
         FamilyToy(name: "llama", architecture: "llama", ropeFreqs: true),
         FamilyToy(
             name: "llama with biases, tied", architecture: "llama", kvHeads: 1, qkvBias: true, otherBiases: true,
@@ -64,9 +83,9 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
 
     // MARK: Contents
 
-    enum Kind { case matrix, norm, small, decay, exact }
+    enum Kind: Sendable { case matrix, norm, small, decay, exact }
 
-    struct Tensor {
+    struct Tensor: Sendable {
         var name: String
         var dimensions: [Int]
         var kind: Kind
@@ -118,9 +137,11 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         ]
         if !tied { list.append(Tensor(name: "output.weight", dimensions: [embedding, vocabulary], kind: .matrix)) }
         if ropeFreqs { list.append(Tensor(name: "rope_freqs.weight", dimensions: [headDim / 2], kind: .exact)) }
+        list += extras
         for layer in 0..<layers + nextTokenLayers {
             let delta = layer < recurrent.count && recurrent[layer]
-            let block = mixer(delta: delta) + feedForwardTensors
+            let dim = layer.isMultiple(of: 2) ? slidingHeadDim ?? headDim : headDim
+            let block = mixer(delta: delta, headDim: dim) + feedForwardTensors(layer) + blockExtras
             list += block.map {
                 Tensor(name: "blk.\(layer).\($0.name)", dimensions: $0.dimensions, kind: $0.kind)
             }
@@ -138,7 +159,7 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         return list
     }
 
-    private func mixer(delta: Bool) -> [Tensor] {
+    private func mixer(delta: Bool, headDim: Int) -> [Tensor] {
         var list = [Tensor(name: "attn_norm.weight", dimensions: [embedding], kind: .norm)]
         if delta {
             let inner = Self.valueHeads * Self.stateSize
@@ -184,17 +205,19 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         return list
     }
 
-    private var feedForwardTensors: [Tensor] {
-        let norm = isHybrid ? "post_attention_norm.weight" : "ffn_norm.weight"
-        var list = [Tensor(name: norm, dimensions: [embedding], kind: .norm)]
+    private func feedForwardTensors(_ layer: Int) -> [Tensor] {
+        let norm = ffnNorm ?? (isHybrid ? "post_attention_norm" : "ffn_norm")
+        var list = [Tensor(name: "\(norm).weight", dimensions: [embedding], kind: .norm)]
         let wide = [embedding, feedForward]
         let narrow = [feedForward, embedding]
-        guard experts > 0 else {
-            list += [
-                Tensor(name: "ffn_gate.weight", dimensions: wide, kind: .matrix),
-                Tensor(name: "ffn_up.weight", dimensions: wide, kind: .matrix),
-                Tensor(name: "ffn_down.weight", dimensions: narrow, kind: .matrix),
-            ]
+        guard experts > 0, layer >= denseLayers else {
+            if gateInUp {
+                list.append(Tensor(name: "ffn_up.weight", dimensions: [embedding, 2 * feedForward], kind: .matrix))
+            } else {
+                list.append(Tensor(name: "ffn_gate.weight", dimensions: wide, kind: .matrix))
+                list.append(Tensor(name: "ffn_up.weight", dimensions: wide, kind: .matrix))
+            }
+            list.append(Tensor(name: "ffn_down.weight", dimensions: narrow, kind: .matrix))
             if otherBiases {
                 list += [
                     Tensor(name: "ffn_gate.bias", dimensions: [feedForward], kind: .small),
@@ -215,15 +238,17 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
             list.append(Tensor(name: "ffn_up_exps.weight", dimensions: wide + [experts], kind: .matrix))
         }
         list.append(Tensor(name: "ffn_down_exps.weight", dimensions: narrow + [experts], kind: .matrix))
+        if sharedExpert && !sharedIsAdded {
+            list.append(Tensor(name: "ffn_gate_inp_shexp.weight", dimensions: [embedding, 1], kind: .small))
+        }
         if sharedExpert {
             list += [
-                Tensor(name: "ffn_gate_inp_shexp.weight", dimensions: [embedding, 1], kind: .small),
                 Tensor(name: "ffn_gate_shexp.weight", dimensions: wide, kind: .matrix),
                 Tensor(name: "ffn_up_shexp.weight", dimensions: wide, kind: .matrix),
                 Tensor(name: "ffn_down_shexp.weight", dimensions: narrow, kind: .matrix),
             ]
         }
-        return list
+        return list + expertExtras
     }
 
     // MARK: Writing
