@@ -58,7 +58,7 @@ CK_INLINE void quantize_256(const float *x, size_t cols, void *out) {
             int32_t sum = sum_of(q + 16 * i, 16);
             group->sum16[i] = (int16_t)sum;
             group->sum32[i / 2] = (int16_t)(group->sum32[i / 2] + sum);
-            group->nsum16[i] = -128 * sum;
+            group->nsum16[i] = -32 * sum;
             group->nsum32[i / 2] += -128 * sum;
             group->nsum256 += -128 * sum;
         }

@@ -14,7 +14,7 @@
 
 // What a 256-group carries beside its int8 values.
 typedef struct ck_act256 {
-    int32_t nsum16[16];  // -128 * sum of q over 16 values
+    int32_t nsum16[16];  // -32 * sum of q over 16 values
     int32_t nsum32[8];   // -128 * sum of q over 32 values
     int16_t sum16[16];   // sum of q over 16 values
     int16_t sum32[8];    // sum of q over 32 values

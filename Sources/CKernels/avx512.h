@@ -5,8 +5,6 @@
 #include "avx2.h"
 
 #if defined(CK_X86)
-extern const ck_tile_fn ck_tiles_avx512[CK_TILE_KINDS][CK_TILE_TOKENS];
-
 // 16 vectors of 16 dwords become their transpose.
 CK_AVX512 CK_INLINE void ck_transpose16(__m512i r[16]) {
     __m512i t[16];
@@ -110,20 +108,6 @@ CK_AVX512 CK_INLINE void ck_add_fifth_bits(__m512i x, __m512i *low, __m512i *hig
     __mmask64 high_bits = _mm512_test_epi8_mask(upper, bit);
     *low = _mm512_mask_add_epi8(*low, low_bits, *low, ck_bytes512(16));
     *high = _mm512_mask_add_epi8(*high, high_bits, *high, ck_bytes512(16));
-}
-
-// The scale of each 16-group of vector v in all bytes of its lane.
-CK_AVX512 CK_INLINE __m512i ck_spread_scales(__m128i scales, int v) {
-    const __m512i lane = _mm512_setr_epi64(0, 0, 0x0101010101010101, 0x0101010101010101, 0x0202020202020202,
-                                           0x0202020202020202, 0x0303030303030303, 0x0303030303030303);
-    __m512i index = _mm512_add_epi8(lane, ck_bytes512(4 * v));
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(scales), index);
-}
-
-// Which bytes have bit `shift` (lower 32) or `shift + 2` (upper 32) set.
-CK_AVX512 CK_INLINE __mmask64 ck_bits(__m512i x, int shift) {
-    __m512i bit = _mm512_inserti64x4(ck_bytes512(1 << shift), _mm256_set1_epi8((char)(4 << shift)), 1);
-    return _mm512_test_epi8_mask(x, bit);
 }
 
 // The eight 6-bit scales (bytes 0…7) and minima (8…15) of Q4_K and Q5_K; x: their 12 bytes in each lane.

@@ -3,6 +3,7 @@
 
 #include "panel.h"
 #include "rows.h"
+#include "strip.h"
 
 static const ck_format_impl *const formats[] = {
     &ck_impl_f32,  &ck_impl_f16,    &ck_impl_q4_0,   &ck_impl_q4_1, &ck_impl_q5_0, &ck_impl_q5_1,
@@ -99,6 +100,8 @@ void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out) {
 
 size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
     if (f->act == CK_ACT_F32) return 64;
-    size_t rows = CK_ROWS_TOKENS * ck_rows_prepared_bytes(cols), panel = ck_panel_scratch_bytes();
-    return rows > panel ? rows : panel;
+    size_t bytes = CK_ROWS_TOKENS * ck_rows_prepared_bytes(cols);
+    if (ck_panel_scratch_bytes() > bytes) bytes = ck_panel_scratch_bytes();
+    if (ck_strip_scratch_bytes() > bytes) bytes = ck_strip_scratch_bytes();
+    return bytes;
 }

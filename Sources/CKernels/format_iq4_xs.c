@@ -1,6 +1,6 @@
 // IQ4_XS: 256 indices of 4 bits into the table of IQ4_NL; 6-bit scale with offset 32 per 32 values.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static const int8_t values[16] = {CK_IQ4_VALUES};
 
@@ -57,13 +57,6 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return _mm512_sub_epi8(_mm512_or_si512(low, _mm512_slli_epi16(high, 4)), ck_bytes512(32));
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
-    (void)scales;
-    __m512i x = _mm512_loadu_si512(block + 8 + 64 * half);
-    q[0] = look_up(ck_low_nibbles(x));
-    q[1] = look_up(ck_high_nibbles(x));
-}
-
 CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
     __m512i piece[4];
     ck_load_pieces4(block, (size_t)(8 + 64 * half), piece);
@@ -74,12 +67,22 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 
 #define CK_BLOCK ck_block_iq4_xs
 #define CK_KIND CK_LANE_SCALED
-#define CK_TILE_KIND CK_TILE_256_BY_32
-#define CK_LANES CK_LANES_PAIRS
 #define CK_D 0
 #define CK_WIDTH 32
 #define CK_OFFSET_SHIFT 7
-#include "avx512_256.h"
+#include "rows_avx512_256.h"
+
+CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
+    for (int half = 0; half < 2; half++) ck_pack_bytes(block, (size_t)(8 + 64 * half), 16, strip->q + 16 * half);
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
+    __m512i x = ck_strip_vector(strip, 16 * half + 4 * group + k % 4);
+    return look_up(k / 4 ? ck_high_nibbles(x) : ck_low_nibbles(x));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_256.h"
 #endif
 
 const ck_format_impl ck_impl_iq4_xs = {

@@ -1,6 +1,6 @@
 // MXFP4: 32 E2M1 values of 4 bits and one power-of-two scale (Open Compute MX specification 1.0).
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static const int8_t values[16] = {CK_E2M1_DOUBLED};
 
@@ -42,11 +42,12 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
 }
 
 // As ck_e8m0_half.
-CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) {
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
     int32_t word[4];
     for (int i = 0; i < 4; i++) {
         const uint8_t *const *p = block + 4 * i;
-        word[i] = (int32_t)(p[0][0] | (uint32_t)p[1][0] << 8 | (uint32_t)p[2][0] << 16 | (uint32_t)p[3][0] << 24);
+        word[i] = (int32_t)(p[0][offset] | (uint32_t)p[1][offset] << 8 | (uint32_t)p[2][offset] << 16 |
+                            (uint32_t)p[3][offset] << 24);
     }
     __m128i x = _mm_setr_epi32(word[0], word[1], word[2], word[3]);
     __m512i e = _mm512_cvtepu8_epi32(x);
@@ -58,7 +59,19 @@ CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) {
 
 #define CK_BLOCK ck_block_mxfp4
 #define CK_OFFSET_SHIFT 7
-#include "avx512_32.h"
+#include "rows_avx512_32.h"
+
+CK_AVX512 CK_INLINE void pack_four(const uint8_t *const row[16], int at, ck_strip *strip) {
+    ck_pack_pieces(row, 1, sizeof(CK_BLOCK), strip->q + 4 * at);
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
+    __m512i x = ck_strip_vector(strip, (int)(4 * b) + k % 4);
+    return look_up(k / 4 ? ck_high_nibbles(x) : ck_low_nibbles(x));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_32.h"
 #endif
 
 const ck_format_impl ck_impl_mxfp4 = {

@@ -1,6 +1,6 @@
 // Q2_K: 256 values of 2 bits; 4-bit scale and 4-bit minimum per 16 values.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q2_K *b = p;
@@ -41,16 +41,6 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_load_lanes(block[0], block[1], block[2], block[3]);
 }
 
-// Bytes scale * w, at most 45.
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
-    __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16 + 32 * half)));
-    for (int v = 0; v < 2; v++) {
-        __m512i scale = ck_spread_scales(scales, 2 * half + v);
-        __m512i one = _mm512_maskz_mov_epi8(ck_bits(x, 4 * v), scale);
-        q[v] = _mm512_mask_add_epi8(one, ck_bits(x, 4 * v + 1), one, _mm512_add_epi8(scale, scale));
-    }
-}
-
 CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
     __m512i piece[2];
     ck_load_pieces2(block, (size_t)(16 + 32 * half), piece);
@@ -59,12 +49,23 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 
 #define CK_BLOCK ck_block_q2_K
 #define CK_KIND CK_FLAT_MIN
-#define CK_TILE_KIND CK_TILE_256_FLAT_MIN
-#define CK_LANES CK_LANES_LINEAR
 #define CK_D 80
 #define CK_DMIN 82
 #define CK_WIDTH 16
-#include "avx512_256.h"
+#include "rows_avx512_256.h"
+
+CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
+    ck_pack_bytes(block, 16, 16, strip->q);
+}
+
+// Bytes scale * w, at most 45: no product of dwords carries from one byte to the next.
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
+    __m512i w = ck_shift_and(ck_strip_vector(strip, 8 * half + k), -2 * group, 3);
+    return _mm512_mullo_epi32(w, _mm512_load_si512(strip->scale[8 * half + 2 * group + k / 4]));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_256.h"
 #endif
 
 const ck_format_impl ck_impl_q2_K = {

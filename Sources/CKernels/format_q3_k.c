@@ -1,6 +1,6 @@
 // Q3_K: 256 values of 3 bits with offset 4; 6-bit scale with offset 32 per 16 values.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q3_K *b = p;
@@ -64,22 +64,6 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(low, ck_bytes512(15)), high), ck_bytes512(32));
 }
 
-// Bytes 128 - scale * w: with w = b0 + 2 b1 + 4 b2 - 4 and |scale| <= 32 they lie between 0 and 252.
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
-    __m512i third = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)block));
-    __m512i x = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 32 + 32 * half)));
-    for (int v = 0; v < 2; v++) {
-        __m512i scale = ck_spread_scales(scales, 2 * half + v), twice = _mm512_add_epi8(scale, scale);
-        // Of the mask bytes bit 2 i in the lower and 2 i + 1 in the upper half, i = 2 half + v.
-        int first = 1 << (4 * half + 2 * v);
-        __m512i bit = _mm512_inserti64x4(ck_bytes512(first), _mm256_set1_epi8((char)(2 * first)), 1);
-        __m512i sum = _mm512_add_epi8(ck_bytes512(128), _mm512_add_epi8(twice, twice));
-        sum = _mm512_mask_mov_epi8(sum, _mm512_test_epi8_mask(third, bit), ck_bytes512(128));
-        sum = _mm512_mask_sub_epi8(sum, ck_bits(x, 4 * v), sum, scale);
-        q[v] = _mm512_mask_sub_epi8(sum, ck_bits(x, 4 * v + 1), sum, twice);
-    }
-}
-
 CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
     __m512i piece[2], third[2];
     ck_load_pieces2(block, (size_t)(32 + 32 * half), piece);
@@ -92,12 +76,29 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 
 #define CK_BLOCK ck_block_q3_K
 #define CK_KIND CK_FLAT_NEGATED
-#define CK_TILE_KIND CK_TILE_256_FLAT
-#define CK_LANES CK_LANES_LINEAR
 #define CK_D 108
 #define CK_WIDTH 16
 #define CK_OFFSET_SHIFT 2
-#include "avx512_256.h"
+#include "rows_avx512_256.h"
+
+CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
+    ck_pack_bytes(block, 32, 16, strip->q);
+    ck_pack_bytes(block, 0, 8, strip->q + 16);
+}
+
+// Bytes 128 - scale * w, between 0 and 252; w + 4 is at most 7, so no product |scale| * (w + 4) leaves its byte.
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
+    const int g = 8 * half + 2 * group + k / 4;
+    __m512i w = ck_shift_and(ck_strip_vector(strip, 8 * half + k), -2 * group, 3);
+    __mmask64 third = _mm512_test_epi8_mask(ck_strip_vector(strip, 16 + k), ck_bytes512(1 << (4 * half + group)));
+    w = _mm512_mask_add_epi8(w, third, w, ck_bytes512(4));
+    w = _mm512_mullo_epi32(w, _mm512_load_si512(strip->scale[g]));
+    w = _mm512_xor_si512(w, _mm512_load_si512(strip->extra[1][g]));
+    return _mm512_add_epi8(w, _mm512_load_si512(strip->extra[0][g]));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_256.h"
 #endif
 
 const ck_format_impl ck_impl_q3_K = {

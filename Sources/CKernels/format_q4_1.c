@@ -1,6 +1,6 @@
 // Q4_1: 32 values of 4 bits, one scale, one minimum.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q4_1 *b = p;
@@ -33,11 +33,25 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
     *high = ck_high_nibbles(x);
 }
 
-CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
+    return ck_load_16_halves(block, offset);
+}
 
 #define CK_BLOCK ck_block_q4_1
 #define CK_HAS_MIN
-#include "avx512_32.h"
+#include "rows_avx512_32.h"
+
+CK_AVX512 CK_INLINE void pack_four(const uint8_t *const row[16], int at, ck_strip *strip) {
+    ck_pack_pieces(row, 4, sizeof(CK_BLOCK), strip->q + 4 * at);
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
+    __m512i x = ck_strip_vector(strip, (int)(4 * b) + k % 4);
+    return k / 4 ? ck_high_nibbles(x) : ck_low_nibbles(x);
+}
+
+#define CK_PACKED_TOKENS CK_ALWAYS_PACKED
+#include "strip_avx512_32.h"
 #endif
 
 const ck_format_impl ck_impl_q4_1 = {

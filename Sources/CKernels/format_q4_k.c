@@ -1,6 +1,6 @@
 // Q4_K: 256 values of 4 bits; 6-bit scale and 6-bit minimum per 32 values.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q4_K *b = p;
@@ -45,13 +45,6 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
-    (void)scales;
-    __m512i x = _mm512_loadu_si512(block + 16 + 64 * half);
-    q[0] = ck_low_nibbles(x);
-    q[1] = ck_high_nibbles(x);
-}
-
 CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
     __m512i piece[4];
     ck_load_pieces4(block, (size_t)(16 + 64 * half), piece);
@@ -63,12 +56,22 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 
 #define CK_BLOCK ck_block_q4_K
 #define CK_KIND CK_SCALED_MIN
-#define CK_TILE_KIND CK_TILE_256_BY_32_MIN
-#define CK_LANES CK_LANES_NIBBLES
 #define CK_D 0
 #define CK_DMIN 2
 #define CK_WIDTH 32
-#include "avx512_256.h"
+#include "rows_avx512_256.h"
+
+CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
+    for (int half = 0; half < 2; half++) ck_pack_bytes(block, (size_t)(16 + 64 * half), 16, strip->q + 16 * half);
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
+    __m512i x = ck_strip_vector(strip, 16 * half + group / 2 * 8 + k);
+    return group % 2 ? ck_high_nibbles(x) : ck_low_nibbles(x);
+}
+
+#define CK_PACKED_TOKENS CK_ALWAYS_PACKED
+#include "strip_avx512_256.h"
 #endif
 
 const ck_format_impl ck_impl_q4_K = {

@@ -1,6 +1,6 @@
 // Q5_0: 32 values of 5 bits with offset 16 and one scale.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q5_0 *b = p;
@@ -34,11 +34,30 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
     ck_add_fifth_bits(ck_load_lanes(p + 2, p + 24, p + 46, p + 68), low, high);
 }
 
-CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
+    return ck_load_16_halves(block, offset);
+}
 
 #define CK_BLOCK ck_block_q5_0
 #define CK_OFFSET_SHIFT 4
-#include "avx512_32.h"
+#include "rows_avx512_32.h"
+
+CK_AVX512 CK_INLINE void pack_four(const uint8_t *const row[16], int at, ck_strip *strip) {
+    ck_pack_pieces(row, 6, sizeof(CK_BLOCK), strip->q + 4 * at);
+    for (int b = 0; b < 4; b++) {
+        _mm512_store_si512(strip->q[32 + at + b], ck_load_16_dwords(row, (size_t)b * sizeof(CK_BLOCK) + 2));
+    }
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
+    __m512i x = ck_strip_vector(strip, (int)(4 * b) + k % 4);
+    x = k / 4 ? ck_high_nibbles(x) : ck_low_nibbles(x);
+    x = _mm512_or_si512(x, ck_four_fifth_bits(ck_strip_vector(strip, 32 + (int)b), k));
+    return _mm512_add_epi8(x, ck_bytes512(112));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_32.h"
 #endif
 
 const ck_format_impl ck_impl_q5_0 = {

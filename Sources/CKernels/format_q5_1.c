@@ -1,6 +1,6 @@
 // Q5_1: 32 values of 5 bits, one scale, one minimum.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q5_1 *b = p;
@@ -35,11 +35,30 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
     ck_add_fifth_bits(ck_load_lanes(p + 4, p + 28, p + 52, p + 76), low, high);
 }
 
-CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
+    return ck_load_16_halves(block, offset);
+}
 
 #define CK_BLOCK ck_block_q5_1
 #define CK_HAS_MIN
-#include "avx512_32.h"
+#include "rows_avx512_32.h"
+
+CK_AVX512 CK_INLINE void pack_four(const uint8_t *const row[16], int at, ck_strip *strip) {
+    ck_pack_pieces(row, 8, sizeof(CK_BLOCK), strip->q + 4 * at);
+    for (int b = 0; b < 4; b++) {
+        _mm512_store_si512(strip->q[32 + at + b], ck_load_16_dwords(row, (size_t)b * sizeof(CK_BLOCK) + 4));
+    }
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
+    __m512i x = ck_strip_vector(strip, (int)(4 * b) + k % 4);
+    x = k / 4 ? ck_high_nibbles(x) : ck_low_nibbles(x);
+    x = _mm512_or_si512(x, ck_four_fifth_bits(ck_strip_vector(strip, 32 + (int)b), k));
+    return x;
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_32.h"
 #endif
 
 const ck_format_impl ck_impl_q5_1 = {

@@ -1,6 +1,6 @@
 // Q5_K: 256 values of 5 bits; 6-bit scale and 6-bit minimum per 32 values.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q5_K *b = p;
@@ -52,20 +52,6 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
 }
 
-// 16 where bit `first` of a byte in the lower 32, bit `first + 2` in the upper 32 is set.
-CK_AVX512 CK_INLINE __m512i add_fifth(__m512i q, __m512i fifth, int first) {
-    __m512i bit = _mm512_inserti64x4(ck_bytes512(1 << first), _mm256_set1_epi8((char)(4 << first)), 1);
-    return _mm512_mask_add_epi8(q, _mm512_test_epi8_mask(fifth, bit), q, ck_bytes512(16));
-}
-
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
-    (void)scales;
-    __m512i fifth = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 16)));
-    __m512i x = _mm512_loadu_si512(block + 48 + 64 * half);
-    q[0] = add_fifth(ck_low_nibbles(x), fifth, 4 * half);
-    q[1] = add_fifth(ck_high_nibbles(x), fifth, 4 * half + 1);
-}
-
 CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
     __m512i piece[4], fifth[2];
     ck_load_pieces4(block, (size_t)(48 + 64 * half), piece);
@@ -80,12 +66,25 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 
 #define CK_BLOCK ck_block_q5_K
 #define CK_KIND CK_SCALED_MIN
-#define CK_TILE_KIND CK_TILE_256_BY_32_MIN
-#define CK_LANES CK_LANES_NIBBLES
 #define CK_D 0
 #define CK_DMIN 2
 #define CK_WIDTH 32
-#include "avx512_256.h"
+#include "rows_avx512_256.h"
+
+CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
+    for (int half = 0; half < 2; half++) ck_pack_bytes(block, (size_t)(48 + 64 * half), 16, strip->q + 16 * half);
+    ck_pack_bytes(block, 16, 8, strip->q + 32);
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
+    __m512i x = ck_strip_vector(strip, 16 * half + group / 2 * 8 + k), fifth = ck_strip_vector(strip, 32 + k);
+    x = group % 2 ? ck_high_nibbles(x) : ck_low_nibbles(x);
+    __mmask64 set = _mm512_test_epi8_mask(fifth, ck_bytes512(1 << (4 * half + group)));
+    return _mm512_mask_add_epi8(x, set, x, ck_bytes512(16));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_256.h"
 #endif
 
 const ck_format_impl ck_impl_q5_K = {

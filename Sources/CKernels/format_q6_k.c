@@ -1,6 +1,6 @@
 // Q6_K: 256 values of 6 bits with offset 32; int8 scale per 16 values.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q6_K *b = p;
@@ -49,21 +49,6 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_load_lanes(block[0] + 192, block[1] + 192, block[2] + 192, block[3] + 192);
 }
 
-// Bits `shift`, `shift + 1` of the lower 32 bytes and the two bits after them of the upper 32, moved to bits 4 and 5.
-CK_AVX512 CK_INLINE __m512i upper_bits(__m512i high, int shift) {
-    const __m512i byte = _mm512_set1_epi64(0x3830282018100800);
-    __m512i offset = _mm512_inserti64x4(ck_bytes512(shift + 60), _mm256_set1_epi8((char)(shift + 62)), 1);
-    return _mm512_and_si512(_mm512_multishift_epi64_epi8(_mm512_add_epi8(byte, offset), high), ck_bytes512(0x30));
-}
-
-CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m128i scales, int half, __m512i q[2]) {
-    (void)scales;
-    __m512i low = _mm512_loadu_si512(block + 64 * half);
-    __m512i high = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 128 + 32 * half)));
-    q[0] = _mm512_or_si512(ck_low_nibbles(low), upper_bits(high, 0));
-    q[1] = _mm512_or_si512(ck_high_nibbles(low), upper_bits(high, 4));
-}
-
 CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
     __m512i piece[4], high[2];
     ck_load_pieces4(block, (size_t)(64 * half), piece);
@@ -76,12 +61,24 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 
 #define CK_BLOCK ck_block_q6_K
 #define CK_KIND CK_SCALED_OFFSET
-#define CK_TILE_KIND CK_TILE_256_BY_16
-#define CK_LANES CK_LANES_LINEAR
 #define CK_D 208
 #define CK_WIDTH 16
 #define CK_OFFSET_SHIFT 5
-#include "avx512_256.h"
+#include "rows_avx512_256.h"
+
+CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
+    for (int i = 0; i < 3; i++) ck_pack_bytes(block, (size_t)(64 * i), 16, strip->q + 16 * i);
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
+    __m512i x = ck_strip_vector(strip, 16 * half + group % 2 * 8 + k);
+    __m512i high = ck_strip_vector(strip, 32 + 8 * half + k);
+    x = group / 2 ? ck_high_nibbles(x) : ck_low_nibbles(x);
+    return _mm512_or_si512(x, ck_shift_and(high, 4 - 2 * group, 0x30));
+}
+
+#define CK_PACKED_TOKENS CK_SELDOM_PACKED
+#include "strip_avx512_256.h"
 #endif
 
 const ck_format_impl ck_impl_q6_K = {

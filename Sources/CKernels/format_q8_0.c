@@ -1,6 +1,6 @@
 // Q8_0: 32 int8 values and one scale.
 #include "portable.h"
-#include "avx512.h"
+#include "strip_avx512.h"
 
 static void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q8_0 *b = p;
@@ -28,11 +28,26 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
     *high = _mm512_xor_si512(ck_load_lanes(p + 18, p + 52, p + 86, p + 120), sign);
 }
 
-CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16]) { return ck_load_16_halves(block, 0); }
+CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
+    return ck_load_16_halves(block, offset);
+}
 
 #define CK_BLOCK ck_block_q8_0
 #define CK_OFFSET_SHIFT 7
-#include "avx512_32.h"
+#include "rows_avx512_32.h"
+
+CK_AVX512 CK_INLINE void pack_four(const uint8_t *const row[16], int at, ck_strip *strip) {
+    for (int b = 0; b < 4; b += 2) {
+        ck_pack_halves(row, (size_t)b * sizeof(CK_BLOCK) + 2, sizeof(CK_BLOCK), strip->q + 8 * (at + b));
+    }
+}
+
+CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
+    return _mm512_xor_si512(ck_strip_vector(strip, (int)(8 * b) + k), ck_bytes512(128));
+}
+
+#define CK_PACKED_TOKENS CK_ALWAYS_PACKED
+#include "strip_avx512_32.h"
 #endif
 
 const ck_format_impl ck_impl_q8_0 = {

@@ -1,5 +1,5 @@
-// The batched product: 32 rows × 256 columns of any format are unpacked once to bytes in the order of the four-way
-// dot-product instructions, then one shared tile runs over all tokens.
+// The batched product with AVX2: 32 rows × 256 columns of any format are unpacked once to bytes in the order of the
+// dot-product instructions, then one tile runs over all tokens. AVX-512 has strips instead (strip.h).
 #ifndef CK_PANEL_H
 #define CK_PANEL_H
 
@@ -11,9 +11,7 @@
 
 // 32 rows (two halves of 16) × 256 columns, small enough to stay in the first-level cache.
 //
-// What q and scale hold is between the code that unpacks a format and its tile. For AVX-512, formats without minima are
-// stored as w + 128, since the instructions want unsigned bytes, and the tile starts its sums at -128 * (sum of the
-// activations); formats with minima are stored as they are. For AVX2 see avx2_256.h and avx2_32.h.
+// What q and scale hold is between the code that unpacks a format and its tile: see avx2_256.h and avx2_32.h.
 typedef struct ck_panel {
     uint8_t q[64][2][64];      // [column / 4][half][row][column % 4]
     int32_t scale[16][2][16];  // [group][half][row]: integer scales of the 256-value formats
@@ -32,19 +30,6 @@ typedef struct ck_tile {
     size_t s_offset, nsum_offset;           // Q8_32: bytes from d to s and to nsum
     float *acc;                             // [token][32], read and written
 } ck_tile;
-
-// The six shapes of float and integer steps.
-typedef enum ck_tile_kind {
-    CK_TILE_32,            // 32-value blocks without minimum
-    CK_TILE_32_MIN,        // 32-value blocks with minimum
-    CK_TILE_256_BY_32,     // 256-value blocks, scales per 32
-    CK_TILE_256_BY_16,     // 256-value blocks, scales per 16
-    CK_TILE_256_BY_32_MIN, // 256-value blocks, scales and minima per 32
-    // 256-value blocks whose integer scales are so small that q holds scale * w:
-    CK_TILE_256_FLAT,      // q = 128 - scale * w
-    CK_TILE_256_FLAT_MIN,  // q = scale * w; minima per 16
-    CK_TILE_KINDS
-} ck_tile_kind;
 
 typedef void (*ck_tile_fn)(const ck_tile *tile);
 // Fills a panel from `rows` (1…32) rows of `blocks` blocks each. Rows past the end repeat the last one.

@@ -6,7 +6,7 @@
 #include "activations.h"
 #include "blocks.h"
 
-// Up to this many tokens a product goes row by row, above it by panels.
+// Up to this many tokens a product goes row by row, above it by panels or strips.
 #define CK_ROWS_TOKENS 4
 
 // Bytes of one token's activations in a row kernel's order, an upper bound over formats and instruction sets: 256 bytes

@@ -1,9 +1,9 @@
-// Template: the AVX-512 VNNI kernels of one 32-value format, four blocks at a time. Before including it, a format's
-// file defines
+// Template: the product for up to four tokens with AVX-512 VNNI, of one 32-value format, four blocks at a time. Before
+// including it, a format's file defines
 //   CK_BLOCK          its block type
 //   CK_OFFSET_SHIFT   its bytes are w + 2^CK_OFFSET_SHIFT; undefined with CK_HAS_MIN
 //   CK_HAS_MIN        defined when it has a minimum `m`, a binary16 at byte 2
-//   load_scales       __m512 (const uint8_t *const block[16]): their scales as floats
+//   load_scales       __m512 (const uint8_t *const block[16], size_t offset): the scales of the blocks `offset` bytes on
 //   decode            void (const uint8_t *block, __m512i *low, __m512i *high): the unsigned bytes of four adjoining
 //                     blocks; values 0…15 of block i are lane i of `low`, 16…31 of `high`
 #include "avx512.h"
@@ -54,7 +54,7 @@ CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t block
         decode(block[r], &low[r], &high[r]);
         for (int b = 0; b < 4; b++) each[4 * b + r] = block[r] + (size_t)b * sizeof(CK_BLOCK);
     }
-    __m512 d = load_scales(each);
+    __m512 d = load_scales(each, 0);
 #ifdef CK_HAS_MIN
     __m512 m = ck_load_16_halves(each, 2);
 #endif
@@ -128,62 +128,7 @@ CK_AVX512 static void rows_4(const uint8_t *const row[4], size_t n, const uint8_
     rows4_avx512(row, n, x, stride, out, 4);
 }
 
-// Sixteen rows × four blocks into one half of a panel, from its block `at` on.
-CK_AVX512 CK_INLINE void unpack16_avx512(const uint8_t *const block[16], int half, int at, ck_panel *panel) {
-    __m512i q[2][16];
-    for (int r = 0; r < 16; r++) {
-        decode(block[r], &q[0][r], &q[1][r]);
-#ifdef CK_OFFSET_SHIFT
-        for (int v = 0; v < 2; v++) q[v][r] = _mm512_add_epi8(q[v][r], ck_bytes512(128 - (1 << CK_OFFSET_SHIFT)));
-#endif
-    }
-    for (int v = 0; v < 2; v++) {
-        ck_transpose16(q[v]);
-        for (int i = 0; i < 16; i++) _mm512_store_si512(panel->q[8 * (at + i / 4) + 4 * v + i % 4][half], q[v][i]);
-    }
-    for (int b = 0; b < 4; b++) {
-        const uint8_t *each[16];
-        for (int r = 0; r < 16; r++) each[r] = block[r] + (size_t)b * sizeof(CK_BLOCK);
-        _mm512_store_ps(panel->d[at + b][half], load_scales(each));
-#ifdef CK_HAS_MIN
-        _mm512_store_ps(panel->m[at + b][half], ck_load_16_halves(each, 2));
-#endif
-    }
-}
-
-CK_AVX512 static void unpack_avx512(const uint8_t *w, size_t row_bytes, size_t rows, size_t blocks, ptrdiff_t ahead,
-                                    ck_panel *panel) {
-    for (int half = 0; half < 2 && (size_t)(16 * half) < rows; half++) {
-        for (size_t at = 0; at < blocks; at += 4) {
-            const uint8_t *block[16];
-            uint8_t copy[16][4 * sizeof(CK_BLOCK)];
-            for (size_t r = 0; r < 16; r++) {
-                size_t i = (size_t)(16 * half) + r;
-                block[r] = w + (i < rows ? i : rows - 1) * row_bytes + at * sizeof(CK_BLOCK);
-                for (ptrdiff_t line = 0; line < (ptrdiff_t)(4 * sizeof(CK_BLOCK)); line += 64) {
-                    __builtin_prefetch(block[r] + ahead + line);
-                }
-                if (blocks - at < 4) {
-                    memset(copy[r], 0, sizeof copy[r]);
-                    memcpy(copy[r], block[r], (blocks - at) * sizeof(CK_BLOCK));
-                    block[r] = copy[r];
-                }
-            }
-            unpack16_avx512(block, half, (int)at, panel);
-        }
-    }
-}
-
-static void matmul_avx512(const ck_job *job) {
+static void matmul_rows_avx512(const ck_job *job) {
     static const ck_rows_fn kernels[CK_ROWS_TOKENS] = {rows_1, rows_2, rows_3, rows_4};
-#ifdef CK_HAS_MIN
-    const ck_tile_fn *tiles = ck_tiles_avx512[CK_TILE_32_MIN];
-#else
-    const ck_tile_fn *tiles = ck_tiles_avx512[CK_TILE_32];
-#endif
-    if (job->tokens <= CK_ROWS_TOKENS) {
-        ck_rows_matmul(job, prepare_avx512, kernels);
-    } else {
-        ck_panel_matmul(job, 32, sizeof(CK_BLOCK), unpack_avx512, tiles);
-    }
+    ck_rows_matmul(job, prepare_avx512, kernels);
 }

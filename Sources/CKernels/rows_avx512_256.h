@@ -1,14 +1,11 @@
-// Template: the AVX-512 VNNI kernels of one 256-value format. Before including it, a format's file defines
+// Template: the product for one or two tokens with AVX-512 VNNI, of one 256-value format. Before including it, a
+// format's file defines
 //   CK_BLOCK            its block type
 //   CK_KIND             one of the kinds below
-//   CK_TILE_KIND        the tile of its panels
-//   CK_LANES            the 16-column group in lane l of decoded vector v, at [4 v + l]
 //   CK_D, CK_DMIN       offsets of the binary16 fields in the block (CK_DMIN only with minima)
 //   scales4             __m512i (const uint8_t *const block[4]): 16 scale bytes of each block, one block per lane
-//   decode              void (const uint8_t *block, __m128i scales, int half, __m512i q[2]): 128 unsigned bytes, vectors
-//                       2 half and 2 half + 1, for the panels
 //   decode4             void (const uint8_t *const block[4], int half, __m512i q[8]): the 16-column groups 8 half … of
-//                       four blocks, one block per lane, for the rows: unsigned bytes before any scale
+//                       four blocks, one block per lane: unsigned bytes before any scale
 //   CK_WIDTH            columns per scale
 //   CK_OFFSET_SHIFT     the bytes of decode4 are w + 2^CK_OFFSET_SHIFT, where a format has no minima
 #include "avx512.h"
@@ -20,19 +17,15 @@
 #define CK_SCALED_MIN 0
 // Weights w + 32 with w of 6 bits; 16 signed scales.
 #define CK_SCALED_OFFSET 1
-// Panels hold scale * w; scale byte: 4-bit scale, 4-bit minimum.
+// Weights 0…3; scale byte: 4-bit scale, 4-bit minimum.
 #define CK_FLAT_MIN 2
-// Panels hold 128 - scale * w; 16 signed scales.
+// Weights w + 4 with w of 3 bits; 16 signed scales.
 #define CK_FLAT_NEGATED 3
 // Weights w + 128; scale bytes 0…7 are signed.
 #define CK_LANE_SCALED 4
 
-// Lanes of vectors that follow the columns.
-#define CK_LANES_LINEAR {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
-// 32-column groups 0 2 | 1 3 | 4 6 | 5 7.
-#define CK_LANES_NIBBLES {0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15}
-// Low and high halves of 16 bytes in the same lane of a vector pair.
-#define CK_LANES_PAIRS {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15}
+// With three tokens strips are faster.
+#define CK_ROWS_256_TOKENS 2
 
 // The tokens of a product by rows; the d of all of them lie together, block after block.
 typedef struct ck_row_tokens {
@@ -69,8 +62,6 @@ CK_AVX512 CK_INLINE __m512i ck_sum_tokens(const __m512i *x, int tokens) {
     return ck_sum_lanes4(x[0], x[1], x[tokens > 2 ? 2 : 0], x[tokens > 3 ? 3 : 1]);
 }
 #endif
-
-static const uint8_t lanes_avx512[16] = CK_LANES;
 
 // Four rows, one per lane, × `tokens`: out[token][4].
 CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks, const ck_row_tokens *x, float *out,
@@ -182,13 +173,11 @@ typedef void (*rows_avx512_fn)(const uint8_t *const row[4], size_t blocks, const
     }
 ROWS(1)
 ROWS(2)
-ROWS(3)
-ROWS(4)
 #undef ROWS
 
-// At most CK_ROWS_TOKENS tokens.
+// At most CK_ROWS_256_TOKENS tokens.
 static void matmul_rows_avx512(const ck_job *job) {
-    static const rows_avx512_fn kernels[CK_ROWS_TOKENS] = {rows_1, rows_2, rows_3, rows_4};
+    static const rows_avx512_fn kernels[CK_ROWS_256_TOKENS] = {rows_1, rows_2};
     const size_t blocks = job->cols / 256;
     float (*d)[CK_ROWS_TOKENS] = job->scratch;
     ck_row_tokens x = {.d = d};
@@ -212,87 +201,5 @@ static void matmul_rows_avx512(const ck_job *job) {
         for (size_t t = 0; t < job->tokens; t++) {
             memcpy(job->y + t * job->y_stride + r, out[t], rows * sizeof(float));
         }
-    }
-}
-
-// Sixteen rows into one half of a panel.
-CK_AVX512 CK_INLINE void unpack16_avx512(const uint8_t *const block[16], int half, ck_panel *panel) {
-    __m512i q[4][16], s[16], m[16];
-    for (int r = 0; r < 16; r += 4) {
-        __m512i scales = scales4(block + r), low = scales;
-        if (CK_KIND == CK_FLAT_MIN) low = ck_low_nibbles(scales);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < 4; i++) {
-            // The lane number must be a constant.
-            __m128i bytes = i == 0   ? _mm512_castsi512_si128(low)
-                            : i == 1 ? _mm512_extracti32x4_epi32(low, 1)
-                            : i == 2 ? _mm512_extracti32x4_epi32(low, 2)
-                                     : _mm512_extracti32x4_epi32(low, 3);
-            __m512i row[4];
-            decode(block[r + i], bytes, 0, row);
-            decode(block[r + i], bytes, 1, row + 2);
-            for (int v = 0; v < 4; v++) {
-                if (CK_KIND == CK_SCALED_OFFSET) row[v] = _mm512_add_epi8(row[v], ck_bytes512(96));
-                q[v][r + i] = row[v];
-            }
-            s[r + i] = _mm512_cvtepi8_epi32(bytes);
-        }
-        if (CK_KIND == CK_FLAT_MIN) {
-            __m512i minima = ck_high_nibbles(scales);
-            m[r] = _mm512_cvtepi8_epi32(_mm512_castsi512_si128(minima));
-            m[r + 1] = _mm512_cvtepi8_epi32(_mm512_extracti32x4_epi32(minima, 1));
-            m[r + 2] = _mm512_cvtepi8_epi32(_mm512_extracti32x4_epi32(minima, 2));
-            m[r + 3] = _mm512_cvtepi8_epi32(_mm512_extracti32x4_epi32(minima, 3));
-        }
-    }
-    for (int v = 0; v < 4; v++) {
-        ck_transpose16(q[v]);
-        for (int i = 0; i < 16; i++) {
-            _mm512_store_si512(panel->q[4 * lanes_avx512[4 * v + i / 4] + i % 4][half], q[v][i]);
-        }
-    }
-    if (CK_KIND == CK_SCALED_MIN || CK_KIND == CK_SCALED_OFFSET || CK_KIND == CK_LANE_SCALED) {
-        int groups = CK_KIND == CK_SCALED_OFFSET ? 16 : 8;
-        ck_transpose16(s);
-        for (int g = 0; g < groups; g++) _mm512_store_si512(panel->scale[g][half], s[g]);
-        for (int g = 0; g < 4 && CK_KIND == CK_SCALED_MIN; g++) {
-            __m512i pair = _mm512_or_si512(s[8 + 2 * g], _mm512_slli_epi32(s[9 + 2 * g], 16));
-            _mm512_store_si512(panel->min[g][half], pair);
-        }
-    }
-    if (CK_KIND == CK_FLAT_MIN) {
-        ck_transpose16(m);
-        for (int g = 0; g < 8; g++) {
-            __m512i pair = _mm512_or_si512(m[2 * g], _mm512_slli_epi32(m[2 * g + 1], 16));
-            _mm512_store_si512(panel->min[g][half], pair);
-        }
-    }
-    _mm512_store_ps(panel->d[0][half], ck_load_16_halves(block, CK_D));
-#ifdef CK_DMIN
-    _mm512_store_ps(panel->m[0][half], ck_load_16_halves(block, CK_DMIN));
-#endif
-}
-
-CK_AVX512 static void unpack_avx512(const uint8_t *w, size_t row_bytes, size_t rows, size_t blocks, ptrdiff_t ahead,
-                                    ck_panel *panel) {
-    (void)blocks;
-    for (int half = 0; half < 2 && (size_t)(16 * half) < rows; half++) {
-        const uint8_t *block[16];
-        for (size_t r = 0; r < 16; r++) {
-            size_t i = (size_t)(16 * half) + r;
-            block[r] = w + (i < rows ? i : rows - 1) * row_bytes;
-            for (ptrdiff_t line = 0; line < (ptrdiff_t)sizeof(CK_BLOCK); line += 64) {
-                __builtin_prefetch(block[r] + ahead + line);
-            }
-        }
-        unpack16_avx512(block, half, panel);
-    }
-}
-
-static void matmul_avx512(const ck_job *job) {
-    if (job->tokens <= CK_ROWS_TOKENS) {
-        matmul_rows_avx512(job);
-    } else {
-        ck_panel_matmul(job, 256, sizeof(CK_BLOCK), unpack_avx512, ck_tiles_avx512[CK_TILE_KIND]);
     }
 }

@@ -1,0 +1,133 @@
+#include "strip.h"
+
+// Tokens whose accumulators are kept beside the strips; more tokens pack the strips again.
+#define CK_PART_TOKENS 192
+// Strips that go through all tokens together, so that activations are read from the second level once for both.
+#define CK_PAIR 2
+// Up to this many bytes of activations stay in the second-level cache beside the next rows.
+#define CK_NEAR_BYTES (384 << 10)
+
+typedef struct strip_scratch {
+    ck_strip strip[CK_PAIR];
+    float acc[CK_PAIR][CK_PART_TOKENS][CK_STRIP_ROWS];
+    const int8_t *q[CK_PART_TOKENS];
+    const uint8_t *aux[CK_PART_TOKENS];
+} strip_scratch;
+
+size_t ck_strip_scratch_bytes(void) { return sizeof(strip_scratch); }
+
+static void place_tokens(const ck_job *job, size_t block, size_t first, size_t tokens, strip_scratch *scratch) {
+    for (size_t t = 0; t < tokens; t++) {
+        const uint8_t *row = ck_job_act(job, first + t);
+        scratch->q[t] = (const int8_t *)row;
+        scratch->aux[t] = block == 32 ? (const uint8_t *)ck_act32_view(row, job->cols).d
+                                      : (const uint8_t *)ck_act256_view(row, job->cols).g;
+    }
+}
+
+static void prefetch_tokens(const ck_strip_job *now, size_t from, size_t count) {
+    for (size_t i = from; i < from + count; i++) {
+        for (int line = 0; line < 4; line++) __builtin_prefetch(now->q[i] + now->q_offset + 64 * line);
+        for (int line = 0; line < 3; line++) __builtin_prefetch(now->aux[i] + now->aux_offset + 64 * line);
+    }
+}
+
+// Tokens are shared out evenly: nine go as five and four.
+static size_t next_count(size_t rest) {
+    size_t parts = (rest + CK_STRIP_TOKENS - 1) / CK_STRIP_TOKENS;
+    return parts ? (rest + parts - 1) / parts : 0;
+}
+
+// All tokens × `strips` strips of the columns from `column` on.
+static void run_tiles(const ck_job *job, const ck_strip_code *code, const ck_strip_fn *tiles, size_t column,
+                      size_t blocks, size_t tokens, size_t strips, strip_scratch *scratch) {
+    size_t array_bytes = 4 * ck_act32_groups(job->cols);
+    ck_strip_job now = {
+        .blocks = blocks,
+        .q = scratch->q,
+        .aux = scratch->aux,
+        .q_offset = column,
+        .aux_offset = code->block == 32 ? column / 32 * sizeof(float) : column / 256 * sizeof(ck_act256),
+        .s_offset = array_bytes,
+        .nsum_offset = 2 * array_bytes,
+    };
+    size_t count = next_count(tokens);
+    for (size_t t = 0; t < tokens;) {
+        size_t following = next_count(tokens - t - count);
+        prefetch_tokens(&now, count, following);
+        for (size_t s = 0; s < strips; s++) {
+            now.strip = &scratch->strip[s];
+            now.acc = scratch->acc[s][t];
+            tiles[count - 1](&now);
+        }
+        now.q += count;
+        now.aux += count;
+        t += count;
+        count = following;
+    }
+}
+
+// Asks for what comes after `bytes` bytes at `offset` of the strips' rows. With few tokens that is their share of the
+// next strips, in the order of memory, which the processor's own prefetching follows. With many it would be gone again
+// when the next strips begin: then it is the next bytes of the same rows.
+static void prefetch_weights(const uint8_t *w, size_t rows, size_t row_bytes, size_t offset, size_t bytes, int near) {
+    if (near) {
+        const uint8_t *next = w + rows * row_bytes + rows * offset;
+        for (size_t line = 0; line < rows * bytes; line += 64) __builtin_prefetch(next + line, 0, 2);
+        return;
+    }
+    size_t ahead = offset + bytes < row_bytes ? offset + bytes : rows * row_bytes;
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(w + r * row_bytes + ahead + line);
+    }
+}
+
+// `rows` rows, at most CK_PAIR strips of them, × `tokens` tokens.
+static void multiply(const ck_job *job, const ck_strip_code *code, const uint8_t *w, size_t rows, size_t tokens,
+                     int near, strip_scratch *scratch) {
+    const size_t strips = (rows + CK_STRIP_ROWS - 1) / CK_STRIP_ROWS;
+    const int unpacked = tokens > code->packed_tokens;
+    const uint8_t *row[CK_PAIR][CK_STRIP_ROWS];
+    for (size_t s = 0; s < strips; s++) {
+        memset(scratch->acc[s], 0, tokens * sizeof scratch->acc[s][0]);
+        for (size_t i = 0; i < CK_STRIP_ROWS; i++) {
+            // Rows past the end repeat the last one.
+            size_t at = s * CK_STRIP_ROWS + i;
+            row[s][i] = w + (at < rows ? at : rows - 1) * job->row_bytes;
+        }
+    }
+    for (size_t column = 0; column < job->cols; column += 256) {
+        size_t blocks = (job->cols - column < 256 ? job->cols - column : 256) / code->block;
+        size_t bytes = blocks * code->block_bytes;
+        prefetch_weights(w, rows, job->row_bytes, column / code->block * code->block_bytes, bytes, near);
+        for (size_t s = 0; s < strips; s++) {
+            code->pack(row[s], blocks, &scratch->strip[s]);
+            if (unpacked) code->unpack(&scratch->strip[s]);
+            for (size_t i = 0; i < CK_STRIP_ROWS; i++) row[s][i] += bytes;
+        }
+        run_tiles(job, code, unpacked ? code->unpacked : code->packed, column, blocks, tokens, strips, scratch);
+    }
+}
+
+void ck_strip_matmul(const ck_job *job, const ck_strip_code *code) {
+    strip_scratch *scratch = job->scratch;
+    size_t parts = (job->tokens + CK_PART_TOKENS - 1) / CK_PART_TOKENS;
+    size_t part = ck_round_up((job->tokens + parts - 1) / parts, CK_STRIP_TOKENS);
+    size_t group = job->tokens <= CK_STRIP_TOKENS ? CK_STRIP_ROWS : CK_PAIR * CK_STRIP_ROWS;
+    int near = job->tokens * job->act_stride <= CK_NEAR_BYTES;
+    for (size_t first = 0; first < job->tokens; first += part) {
+        size_t tokens = job->tokens - first < part ? job->tokens - first : part;
+        place_tokens(job, code->block, first, tokens, scratch);
+        for (size_t r = 0; r < job->rows; r += group) {
+            size_t rows = job->rows - r < group ? job->rows - r : group;
+            multiply(job, code, job->w + r * job->row_bytes, rows, tokens, near, scratch);
+            for (size_t at = 0; at < rows; at += CK_STRIP_ROWS) {
+                size_t count = rows - at < CK_STRIP_ROWS ? rows - at : CK_STRIP_ROWS;
+                for (size_t t = 0; t < tokens; t++) {
+                    float *y = job->y + (first + t) * job->y_stride + r + at;
+                    memcpy(y, scratch->acc[at / CK_STRIP_ROWS][t], count * sizeof(float));
+                }
+            }
+        }
+    }
+}
