@@ -103,3 +103,38 @@ void ck_delta_gates(float *alpha, float *beta, const float *a, const float *dt, 
 }
 
 void ck_delta_run(const ck_delta_block *block) { table()->delta_run(block); }
+
+void ck_mul(float *x, const float *y, size_t n) { table()->mul(x, y, n); }
+void ck_mamba_run(const ck_mamba_block *block) { table()->mamba_run(block); }
+
+void ck_channel_gates(float *decay, const float *k, float a, const float *dt, size_t n, float *decayed) {
+    table()->channel_gates(decay, k, a, dt, n, decayed);
+}
+
+void ck_channel_delta_run(const ck_channel_delta_block *block) { table()->channel_delta_run(block); }
+
+void ck_latent_store(const ck_latent *cache, size_t position, const float *latent, const float *tail,
+                     size_t tail_floats) {
+    table()->latent_store(cache, position, latent, tail, tail_floats);
+}
+
+// Scores of every row, and one block of chosen rows of the cache.
+size_t ck_latent_scratch_bytes(const ck_latent *cache, size_t rows, int chosen) {
+    return rows * CK_ATTENTION_BLOCK * sizeof(float) + (chosen ? CK_ATTENTION_BLOCK * cache->row_bytes : 0);
+}
+
+void ck_latent_block(const ck_latent_tile *tile, size_t block, float *rows, void *scratch) {
+    table()->latent_block(tile, block, rows, scratch);
+}
+
+// Products of as many heads as the widest variant takes at once, and those heads' queries.
+size_t ck_index_scratch_bytes(const ck_kv *keys) {
+    return (8 * CK_ATTENTION_BLOCK + keys->key_dim * 8) * sizeof(float);
+}
+
+void ck_index_block(const ck_kv *keys, size_t block, size_t count, const float *q, size_t q_head_stride,
+                    const float *weights, size_t heads, float *scores, void *scratch) {
+    table()->index_block(keys, block, count, q, q_head_stride, weights, heads, scores, scratch);
+}
+
+void ck_top_k(const float *values, size_t n, size_t k, int32_t *chosen) { table()->top_k(values, n, k, chosen); }

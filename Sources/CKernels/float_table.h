@@ -4,6 +4,8 @@
 
 #include "ckernels.h"
 #include "ckfloat.h"
+#include "cklatent.h"
+#include "ckscan.h"
 
 // Queries of an attention tile lie in groups of this many rows, whatever the instruction set; FLOAT_ROWS divides it.
 #define CK_QUERY_GROUP 8
@@ -31,6 +33,14 @@ typedef struct ck_float_table {
                         float *, size_t, float *, size_t);
     void (*delta_gates)(float *, float *, const float *, const float *, size_t);
     void (*delta_run)(const ck_delta_block *);
+    void (*mul)(float *, const float *, size_t);
+    void (*mamba_run)(const ck_mamba_block *);
+    void (*channel_gates)(float *, const float *, float, const float *, size_t, float *);
+    void (*channel_delta_run)(const ck_channel_delta_block *);
+    void (*latent_store)(const ck_latent *, size_t, const float *, const float *, size_t);
+    void (*latent_block)(const ck_latent_tile *, size_t, float *, void *);
+    void (*index_block)(const ck_kv *, size_t, size_t, const float *, size_t, const float *, size_t, float *, void *);
+    void (*top_k)(const float *, size_t, size_t, int32_t *);
 } ck_float_table;
 
 extern const ck_float_table ck_float_scalar;

@@ -1,9 +1,9 @@
 import CKernels
 
-/// The stacked experts of one layer: down(act(gate · x) · (up · x)).
+/// The stacked experts of one layer: down(act(gate · x) · (up · x)), or without gates down(act(up · x)).
 package struct Experts: Sendable {
-    /// (experts, width, dim)
-    package let gate: Weight
+    /// (experts, width, dim); nil without gates.
+    package let gate: Weight?
     package let up: Weight
     /// (experts, dim, width)
     package let down: Weight
@@ -11,14 +11,20 @@ package struct Experts: Sendable {
     package let gateBias: FloatVector?
     package let upBias: FloatVector?
     package let downBias: FloatVector?
-    package let activation: GatedActivation
+    package let activation: Activation
 
+    /// - Parameter activation: a gated one if there is a `gate`, else a plain one.
     package init(
-        gate: Weight, up: Weight, down: Weight, gateBias: FloatVector? = nil, upBias: FloatVector? = nil,
-        downBias: FloatVector? = nil, activation: GatedActivation = .silu
+        gate: Weight?, up: Weight, down: Weight, gateBias: FloatVector? = nil, upBias: FloatVector? = nil,
+        downBias: FloatVector? = nil, activation: Activation = .gated(.silu)
     ) {
-        precondition(gate.experts == up.experts && up.experts == down.experts)
-        precondition(gate.rows == up.rows && gate.cols == up.cols && down.cols == up.rows)
+        precondition(up.experts == down.experts && down.cols == up.rows)
+        switch activation {
+        case .gated:
+            precondition(gate?.experts == up.experts && gate?.rows == up.rows && gate?.cols == up.cols)
+        case .plain:
+            precondition(gate == nil)
+        }
         self.gate = gate
         self.up = up
         self.down = down
@@ -32,7 +38,7 @@ package struct Experts: Sendable {
     package var width: Int { up.rows }
     package var dim: Int { down.rows }
     /// What ``Compute/prepare(_:for:_:)`` must make of the layer's input.
-    package var inputKinds: ActivationKinds { ActivationKinds(gate, up) }
+    package var inputKinds: ActivationKinds { ActivationKinds(up, gate) }
 }
 
 extension Compute {
@@ -47,7 +53,7 @@ extension Compute {
         precondition(x.rows == routing.tokens && out.rows == routing.tokens)
         workspace.scoped {
             let groups = ExpertGroups(routing, workspace)
-            let gate = workspace.matrix(rows: groups.pairs, cols: experts.width)
+            let gate = workspace.matrix(rows: experts.gate == nil ? 0 : groups.pairs, cols: experts.width)
             let up = workspace.matrix(rows: groups.pairs, cols: experts.width)
             project(groups, x, experts, gate, up)
             let kind = experts.down.format.activation
@@ -83,37 +89,42 @@ extension Compute {
         }
     }
 
-    /// gate = act(gate) · up, then prepared for the next product. All (pairs, width).
+    /// up = act(gate) · up or act(up), then prepared for the next product. All (pairs, width).
     private func activate(
-        _ activation: GatedActivation, _ gate: Matrix, _ up: Matrix, _ kind: ck_act, _ workspace: Workspace
+        _ activation: Activation, _ gate: Matrix, _ up: Matrix, _ kind: ck_act, _ workspace: Workspace
     ) -> Activations {
-        let stride = ck_act_row_bytes(kind, gate.cols)
-        let prepared = kind == CK_ACT_F32 ? UnsafeMutableRawPointer(gate.pointer) : workspace.bytes(stride * gate.rows)
-        var hidden = Activations(rows: gate.rows, cols: gate.cols)
-        hidden[kind] = .init(pointer: prepared, stride: kind == CK_ACT_F32 ? gate.stride * 4 : stride)
+        let stride = ck_act_row_bytes(kind, up.cols)
+        let prepared = kind == CK_ACT_F32 ? UnsafeMutableRawPointer(up.pointer) : workspace.bytes(stride * up.rows)
+        var hidden = Activations(rows: up.rows, cols: up.cols)
+        hidden[kind] = .init(pointer: prepared, stride: kind == CK_ACT_F32 ? up.stride * 4 : stride)
         let job = (activation, gate, up, kind, prepared, stride)
-        pool.run(gate.rows, grain: Self.grain(6 * gate.cols), job) { job, rows, _ in
+        pool.run(up.rows, grain: Self.grain(6 * up.cols), job) { job, rows, _ in
             let (activation, gate, up, kind, prepared, stride) = job
             for row in rows {
-                activation.apply(gate.row(row), up.row(row), gate.cols, gate.row(row))
-                if kind != CK_ACT_F32 { ck_quantize(kind, gate.row(row), gate.cols, prepared + row * stride) }
+                switch activation {
+                case .gated(let function): function.apply(gate.row(row), up.row(row), up.cols, up.row(row))
+                case .plain(let function): ck_unary_apply(function.kernel, up.row(row), up.cols, up.row(row))
+                }
+                if kind != CK_ACT_F32 { ck_quantize(kind, up.row(row), up.cols, prepared + row * stride) }
             }
         }
         return hidden
     }
 
-    /// gate and up projections of every pair by its expert.
+    /// Gate (if any) and up projections of every pair by its expert.
     private func project(_ groups: ExpertGroups, _ x: Activations, _ experts: Experts, _ gate: Matrix, _ up: Matrix) {
         let chunk = MatmulTiling(rows: experts.width, rowBytes: experts.up.rowBytes, tokens: 1).rowChunk
-        let first = ExpertProduct(experts.gate, experts.gateBias, x, gate, rowChunk: chunk)
         let second = ExpertProduct(experts.up, experts.upBias, x, up, rowChunk: chunk)
+        let first = experts.gate.map { ExpertProduct($0, experts.gateBias, x, gate, rowChunk: chunk) } ?? second
+        let products = experts.gate == nil ? 1 : 2
         let scratch = max(first.scratch, second.scratch)
-        pool.run(groups.active * 2 * first.chunks, scratch: scratch, (groups, first, second)) { job, units, worker in
-            let (groups, first, second) = job
+        let job = (groups, first, second, products)
+        pool.run(groups.active * products * first.chunks, scratch: scratch, job) { job, units, worker in
+            let (groups, first, second, products) = job
             for unit in units {
-                let group = unit / (2 * first.chunks)
+                let group = unit / (products * first.chunks)
                 let chunk = unit % first.chunks
-                let product = unit / first.chunks % 2 == 0 ? first : second
+                let product = unit / first.chunks % products == 0 ? first : second
                 let row = chunk * product.rowChunk
                 let target = product.out.row(Int(groups.firstPair[group])) + row
                 _ = product.run(chunk, groups, group, byToken: true, target, product.out.stride, worker.scratch)

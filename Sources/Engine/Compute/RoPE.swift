@@ -27,7 +27,7 @@ package final class RopeTable: Sendable {
 
 /// Cosines and sines of a batch's positions. Valid as long as the workspace it was made from.
 package struct RopeAngles {
-    let pairing: RopePairing
+    private(set) var pairing: RopePairing
     let pairs: Int
     /// (rows, pairs) each.
     let cosines: Matrix
@@ -38,6 +38,13 @@ package struct RopeAngles {
         pairs = table.frequencies.count
         cosines = workspace.matrix(rows: rows, cols: pairs)
         sines = workspace.matrix(rows: rows, cols: pairs)
+    }
+
+    /// The same angles for pairs of another form.
+    package func paired(_ pairing: RopePairing) -> RopeAngles {
+        var angles = self
+        angles.pairing = pairing
+        return angles
     }
 }
 

@@ -27,6 +27,8 @@ package final class SequenceState {
     let caches: UnsafeMutablePointer<ck_kv>
     /// One entry per layer; meaningful for recurrent layers only.
     let recurrent: UnsafeMutablePointer<RecurrentPointers>
+    /// One entry per layer; meaningful for layers with latents only. The keys of their indexer are in ``caches``.
+    let latents: UnsafeMutablePointer<ck_latent>
 
     /// Where one layer's recurrent state lies.
     struct RecurrentPointers {
@@ -56,11 +58,13 @@ package final class SequenceState {
         self.recurrentMemory = recurrentMemory
         caches = .allocate(capacity: max(layout.layers.count, 1))
         recurrent = .allocate(capacity: max(layout.layers.count, 1))
+        latents = .allocate(capacity: max(layout.layers.count, 1))
 
         var cacheNext = cacheMemory.pointer
         var floatNext = recurrentMemory.pointer.bindMemory(to: Float.self, capacity: layout.recurrentBytes / 4)
         for (index, layer) in layout.layers.enumerated() {
             var cache = ck_kv()
+            var latent = ck_latent()
             var pointers = RecurrentPointers(conv: floatNext, convStride: 0, state: floatNext, headStride: 0)
             switch layer {
             case .none:
@@ -86,7 +90,22 @@ package final class SequenceState {
                 pointers.headStride = StateLayout.headFloats(keyDim, valueDim)
                 pointers.state = floatNext + StateLayout.convFloats(channels, taps)
                 floatNext = pointers.state + heads * pointers.headStride
+            case .latent(let dim, let tail, let indexKeyDim):
+                let positions = layout.positions(layer, capacity: capacity)
+                latent.type = layout.keyType.kernel
+                latent.dim = dim
+                latent.tail = StateLayout.padded(tail)
+                latent.row_bytes = layout.latentRowBytes(dim, tail)
+                latent.rows = UnsafeMutableRawPointer(cacheNext)
+                cacheNext += (latent.row_bytes * positions + 63) & ~63
+                cache.key_type = layout.keyType.kernel
+                cache.key_dim = indexKeyDim
+                cache.key_tile_bytes = layout.keyType.bytes(indexKeyDim) * 16
+                cache.positions = max(positions, 1)
+                cache.keys = UnsafeMutableRawPointer(cacheNext)
+                cacheNext += (cache.key_tile_bytes * (positions / 16) + 63) & ~63
             }
+            (latents + index).initialize(to: latent)
             (caches + index).initialize(to: cache)
             (recurrent + index).initialize(to: pointers)
         }
@@ -95,6 +114,7 @@ package final class SequenceState {
     deinit {
         caches.deallocate()
         recurrent.deallocate()
+        latents.deallocate()
     }
 
     /// Positions left.

@@ -9,6 +9,18 @@ package enum LayerState: Sendable, Equatable {
     /// A causal convolution over `convChannels` with `convTaps` taps (0 channels: none) and, per head, a matrix of
     /// keyDim × valueDim floats.
     case recurrent(convChannels: Int, convTaps: Int, heads: Int, keyDim: Int, valueDim: Int)
+    /// One latent of `dim` values, key and value of all heads, and `tail` further key values; beside them the key of
+    /// an indexer (0: none). Kept in the key's cache type.
+    case latent(dim: Int, tail: Int, indexKeyDim: Int = 0)
+
+    /// Keys and values, as the lengths that the cache type must be able to hold.
+    fileprivate var cachedDims: (keys: [Int], values: [Int]) {
+        switch self {
+        case .none, .recurrent: ([], [])
+        case .attention(_, let keyDim, let valueDim, _): ([keyDim], [valueDim])
+        case .latent(let dim, let tail, let indexKeyDim): ([dim, StateLayout.padded(tail), indexKeyDim], [])
+        }
+    }
 }
 
 /// Why a sequence's state cannot be made.
@@ -41,9 +53,11 @@ package struct StateLayout: Sendable {
         layers: [LayerState], keyType: CacheType = .f16, valueType: CacheType = .f16, batchSize: Int = 512
     ) throws(StateError) {
         for (index, layer) in layers.enumerated() {
-            guard case .attention(_, let keyDim, let valueDim, _) = layer else { continue }
-            for (dim, type) in [(keyDim, keyType), (valueDim, valueType)] where !dim.isMultiple(of: type.block) {
-                throw .headDimension(layer: index, dim: dim, type: type)
+            let dims = layer.cachedDims
+            for (dims, type) in [(dims.keys, keyType), (dims.values, valueType)] {
+                for dim in dims where !dim.isMultiple(of: type.block) {
+                    throw .headDimension(layer: index, dim: dim, type: type)
+                }
             }
         }
         self.layers = layers
@@ -55,7 +69,7 @@ package struct StateLayout: Sendable {
     /// Bytes that every further token adds to the key/value cache, beyond the windows of layers that have one.
     package var bytesPerToken: Int {
         layers.reduce(0) { total, layer in
-            guard case .attention(_, _, _, nil) = layer else { return total }
+            if case .attention(_, _, _, .some) = layer { return total }
             return total + bytesPerPosition(layer)
         }
     }
@@ -73,9 +87,18 @@ package struct StateLayout: Sendable {
 
     /// Key and value of one position, all heads.
     private func bytesPerPosition(_ layer: LayerState) -> Int {
-        guard case .attention(let heads, let keyDim, let valueDim, _) = layer else { return 0 }
-        return heads * (keyType.bytes(keyDim) + valueType.bytes(Self.padded(valueDim)))
+        switch layer {
+        case .none, .recurrent:
+            0
+        case .attention(let heads, let keyDim, let valueDim, _):
+            heads * (keyType.bytes(keyDim) + valueType.bytes(Self.padded(valueDim)))
+        case .latent(let dim, let tail, let indexKeyDim):
+            latentRowBytes(dim, tail) + keyType.bytes(indexKeyDim)
+        }
     }
+
+    /// One position of a layer that keeps latents.
+    func latentRowBytes(_ dim: Int, _ tail: Int) -> Int { keyType.bytes(dim) + keyType.bytes(Self.padded(tail)) }
 
     /// Positions that an attention layer keeps of a sequence of up to `capacity` tokens.
     ///

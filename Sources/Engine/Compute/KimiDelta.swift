@@ -1,0 +1,78 @@
+import CKernels
+
+extension Compute {
+    /// The gates of Kimi delta attention, per key channel: decay = exp(a · softplus(decay + dtBias)) in place, and
+    /// decayed = k · decay. decay, k, decayed (tokens, heads, keyDim); a (heads); dtBias (heads · keyDim).
+    package func channelGates(decay: Heads, k: Heads, a: FloatVector, dtBias: FloatVector, decayed: Heads) {
+        precondition(decay.count == k.count && decay.dim == k.dim && decayed.count == k.count && decayed.dim == k.dim)
+        precondition(a.count == k.count && dtBias.count == k.count * k.dim && decay.rows == k.rows)
+        let job = (decay, k, a, dtBias, decayed)
+        pool.run(decay.rows, grain: Self.grain(32 * k.count * k.dim), job) { job, rows, _ in
+            let (decay, k, a, dtBias, decayed) = job
+            for row in rows {
+                for head in 0..<k.count {
+                    ck_channel_gates(
+                        decay.at(row, head), k.at(row, head), a.pointer[head], dtBias.pointer + head * k.dim, k.dim,
+                        decayed.at(row, head))
+                }
+            }
+        }
+    }
+
+    /// x = sigmoid(x). (rows, cols)
+    package func sigmoid(_ x: Matrix) {
+        pool.run(x.rows, grain: Self.grain(8 * x.cols), x) { x, rows, _ in
+            for row in rows { ck_unary_apply(CK_SIGMOID, x.row(row), x.cols, x.row(row)) }
+        }
+    }
+
+    /// The gated delta rule with a decay per key channel (Kimi Team 2025, "Kimi Linear") over each sequence, with the
+    /// layer's state S (keyDim × valueDim per head) updated in place. Per token and head:
+    ///
+    ///     S = diag(decay) S;  m = Sᵀk;  S += k ⊗ (beta · (v − m));  out = Sᵀq
+    ///
+    /// q, k (normalised and scaled), decay (a factor, not its log) and decayed = k · decay (tokens, heads, keyDim);
+    /// v, out (tokens, heads, valueDim); beta (tokens, heads).
+    package func kimiDelta(
+        q: Heads, k: Heads, v: Heads, decay: Heads, decayed: Heads, beta: Matrix, layer: Int, _ batch: Batch,
+        into out: Heads
+    ) {
+        precondition(q.count == k.count && q.dim == k.dim && v.count == out.count && v.dim == out.dim)
+        precondition(decay.dim == k.dim && decayed.dim == k.dim && beta.cols == v.count && v.count == k.count)
+        precondition(out.rows == batch.count && beta.rows == batch.count)
+        let blocks = (v.dim + 15) / 16
+        // A block of state is 64 · keyDim bytes: hand out a few at a time while tokens are few.
+        let grain = max(1, 8 * batch.segments.count / batch.count)
+        let job = (q, k, v, decay, decayed, beta, layer, batch, out, blocks)
+        pool.run(batch.segments.count * v.count * blocks, grain: grain, job) { job, units, _ in
+            let (q, k, v, decay, decayed, beta, layer, batch, out, blocks) = job
+            for unit in units {
+                let segment = batch.segments[unit / (v.count * blocks)]
+                let head = unit / blocks % v.count
+                let block = unit % blocks
+                let row = segment.rows.lowerBound
+                let state = segment.sequence.recurrent[layer]
+                var task = ck_channel_delta_block()
+                task.state = state.state + head * state.headStride + block * k.dim * 16
+                task.key_dim = k.dim
+                task.lanes = min(16, v.dim - block * 16)
+                task.tokens = segment.rows.count
+                task.q = UnsafePointer(q.at(row, head))
+                task.k = UnsafePointer(k.at(row, head))
+                task.v = UnsafePointer(v.at(row, head) + block * 16)
+                task.decay = UnsafePointer(decay.at(row, head))
+                task.decayed = UnsafePointer(decayed.at(row, head))
+                task.beta = UnsafePointer(beta.row(row) + head)
+                task.q_stride = q.rowStride
+                task.k_stride = k.rowStride
+                task.v_stride = v.rowStride
+                task.decay_stride = decay.rowStride
+                task.decayed_stride = decayed.rowStride
+                task.beta_stride = beta.stride
+                task.out = out.at(row, head) + block * 16
+                task.out_stride = out.rowStride
+                ck_channel_delta_run(&task)
+            }
+        }
+    }
+}
