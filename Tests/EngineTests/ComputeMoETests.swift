@@ -128,7 +128,7 @@ struct ComputeMoETests {
             experts = Experts(
                 gate: gate.weight, up: up.weight, down: down.weight, gateBias: biased ? biases[0].vector : nil,
                 upBias: biased ? biases[1].vector : nil, downBias: biased ? biases[2].vector : nil,
-                activation: activation)
+                activation: .gated(activation))
         }
 
         func run(_ compute: Compute, _ x: [Float], _ logits: [Float], _ options: RoutingOptions) -> [Float] {

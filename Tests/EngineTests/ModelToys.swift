@@ -44,12 +44,15 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var recurrent: [Bool] = []
     var nextTokenLayers = 0
     var extraMetadata: [(String, GGUFValue)] = []
+    /// All metadata and tensors of a toy that lists its own.
+    var ownMetadata: [(String, GGUFValue)] = []
+    var ownTensors: [Tensor] = []
 
     var testDescription: String { name }
     var isHybrid: Bool { !recurrent.isEmpty }
 
     /// One toy per family and form.
-    static let all: [FamilyToy] = basic + mixtures
+    static let all: [FamilyToy] = basic + mixtures + mixers
 
     /// A toy by its name.
     static func named(_ name: String) throws -> FamilyToy { try #require(all.first { $0.name == name }) }
@@ -96,6 +99,7 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     static let valueHeads = 4
 
     var metadata: [(String, GGUFValue)] {
+        if !ownMetadata.isEmpty { return ownMetadata }
         func int(_ key: String, _ value: Int) -> (String, GGUFValue) {
             ("\(architecture).\(key)", .uint32(UInt32(value)))
         }
@@ -131,6 +135,7 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     }
 
     var tensors: [Tensor] {
+        if !ownTensors.isEmpty { return ownTensors }
         var list = [
             Tensor(name: "token_embd.weight", dimensions: [embedding, vocabulary], kind: .matrix),
             Tensor(name: "output_norm.weight", dimensions: [embedding], kind: .norm),

@@ -33,7 +33,7 @@ package struct ModelInfo: Sendable {
         name = file.metadata["general.name"]?.stringValue
         let shape = model.shape
         layers = shape.layers
-        layerKinds = Self.counted(model.layerStates.prefix(shape.layers).map { ($0.kind, 1) })
+        layerKinds = Self.counted(model.layerKinds.prefix(shape.layers).map { ($0, 1) })
         vocabularySize = model.head.vocabularySize
         embeddingLength = shape.embeddingLength
         trainedContextLength = shape.contextLength
@@ -74,6 +74,8 @@ extension LayerState {
         case .none: "stateless"
         case .attention: "attention"
         case .recurrent: "recurrent"
+        case .latent(_, _, indexKeyDim: 0): "latent attention"
+        case .latent: "sparse latent attention"
         }
     }
 }

@@ -21,7 +21,7 @@ package struct GptOss: Architecture {
         var routed = ExpertsBlock.Options(score: .always(.softmaxOfChosen), normalize: .always(false))
         routed.routerBias = .required
         routed.expertBias = .required
-        routed.activation = .clamped(alpha: 1.702, limit: 7)
+        routed.activation = .gated(.clamped(alpha: 1.702, limit: 7))
 
         // The released configuration does not round the bounds of YaRN's ramp; no key of the file says so.
         rope = try RopeFrequencies(hyper, headDim: shape.keyLength, roundsYarnBounds: false).table(.neox)

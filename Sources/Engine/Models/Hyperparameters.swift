@@ -73,6 +73,10 @@ package final class Hyperparameters {
         return number
     }
 
+    package func optionalFloat(_ key: String, in range: ClosedRange<Double>) throws(EngineError) -> Double? {
+        value(key) == nil ? nil : try float(key, in: range)
+    }
+
     package func bool(_ key: String, default fallback: Bool) throws(EngineError) -> Bool {
         guard let found = value(key) else { return fallback }
         guard let flag = found.boolValue else { throw wrong(key, found, "true or false") }

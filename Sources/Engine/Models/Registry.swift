@@ -14,6 +14,11 @@ package enum Registry {
         (["olmoe"], Olmoe.self),
         (["gemma4"], Gemma4.self),
         (["bert"], Bert.self),
+        (["deepseek2", "deepseek32", "glm-dsa"], DeepSeek2.self),
+        (["nemotron_h", "nemotron_h_moe"], NemotronH.self),
+        (["granitehybrid"], GraniteHybrid.self),
+        (["lfm2moe"], LFM2.self),
+        (["kimi-linear"], KimiLinear.self),
     ]
 
     /// The values of `general.architecture` that can be run.

@@ -7,7 +7,7 @@ package import GGUF
 /// taken is remembered, so that ``finish()`` can refuse a file with tensors that nobody asked for.
 ///
 /// Shapes are given as (in, out): a product reads `in` values of a token and writes `out`; GGUF lists them as
-/// `[in, out]`, expert stacks as `[in, out, experts]`. Trailing dimensions of 1 do not count.
+/// `[in, out]`, expert stacks as `[in, out, experts]`. Dimensions of 1 do not count.
 package final class WeightMap {
     /// One bound tensor, for counting parameters.
     package struct Entry: Sendable {
@@ -55,8 +55,15 @@ package final class WeightMap {
         try weight(name, [cols, rows, count], experts: count)
     }
 
-    private func weight(_ name: String, _ shape: [Int], experts: Int) throws(EngineError) -> Weight {
-        let tensor = try take(name, shape, experts: experts)
+    /// A stack of one matrix per head: every token is multiplied with all of them.
+    package func heads(_ name: String, in cols: Int, out rows: Int, count: Int) throws(EngineError) -> Weight {
+        try weight(name, [cols, rows, count], experts: count, countedAs: 1)
+    }
+
+    private func weight(
+        _ name: String, _ shape: [Int], experts: Int, countedAs members: Int? = nil
+    ) throws(EngineError) -> Weight {
+        let tensor = try take(name, shape, experts: members ?? experts)
         guard let format = QuantFormat.find(tensor.type), shape[0].isMultiple(of: format.block),
             let bytes = tensor.bytes.baseAddress
         else {
@@ -117,10 +124,16 @@ package final class WeightMap {
         return tensor
     }
 
-    private func trimmed(_ shape: [Int]) -> [Int] {
-        var shape = shape
-        while shape.count > 1, shape.last == 1 { shape.removeLast() }
-        return shape
+    private func trimmed(_ shape: [Int]) -> [Int] { shape.filter { $0 != 1 } }
+
+    /// Keeps memory that takes the place of a tensor alive as long as the model.
+    func own(_ buffer: FloatBuffer) { vectors.append(buffer) }
+
+    /// Counts the tensors of layers that are not run as taken.
+    package func skip(layers: Range<Int>) {
+        for layer in layers {
+            for tensor in file.tensors where tensor.name.hasPrefix("blk.\(layer).") { bound.insert(tensor.name) }
+        }
     }
 
     /// Throws if the file holds tensors that were never asked for.

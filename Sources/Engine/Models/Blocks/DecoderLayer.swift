@@ -2,12 +2,18 @@
 package protocol Mixer: Sendable {
     /// What it remembers between tokens.
     var state: LayerState { get }
+    /// What it is, in the field's words.
+    var kind: String { get }
 
     /// x, out (tokens, embedding).
     /// - Parameters:
     ///   - angles: the rotation of queries and keys, for mixers that rotate.
     ///   - layer: the index of its state.
     func forward(_ x: Matrix, _ angles: RopeAngles?, layer: Int, _ pass: Pass, into out: Matrix)
+}
+
+extension Mixer {
+    package var kind: String { state.kind }
 }
 
 /// The pre-norm residual layer that most families are made of:

@@ -20,7 +20,10 @@ package struct ExpertsBlock: Sendable {
         package var routerBias = Presence.absent
         /// `ffn_{gate,up,down}_exps.bias` [width, experts].
         package var expertBias = Presence.absent
-        package var activation = GatedActivation.silu
+        package var activation = Activation.gated(.silu)
+        /// The routed experts work on this many values instead of the embedding's: `ffn_latent_down` before them,
+        /// `ffn_latent_up` behind their sum. Router and shared expert do not.
+        package var latentWidth: Int?
 
         package init(score: Setting<RoutingOptions.Score>, normalize: Setting<Bool>, shared: Shared = .none) {
             self.score = score
@@ -50,6 +53,8 @@ package struct ExpertsBlock: Sendable {
     let ffnGateInp: Weight  // (embedding → experts), the router
     let ffnGateInpBias: FloatVector?  // (experts)
     let experts: Experts  // ffn_gate_exps, ffn_up_exps, ffn_down_exps
+    let ffnLatentDown: Weight?  // (embedding → latent)
+    let ffnLatentUp: Weight?  // (latent → embedding)
     let ffnGateInpShexp: Weight?  // (embedding → 1)
     let sharedExpert: DenseBlock?
     /// Everything that the layer's input is multiplied with.
@@ -67,22 +72,32 @@ package struct ExpertsBlock: Sendable {
         ffnGateInpBias = try tensors.bias("ffn_gate_inp", count, options.routerBias)
 
         let width = try Self.width(hyper, "expert_feed_forward_length", tensors, "ffn_down_exps")
-        let gate: Weight
+        let inner = options.latentWidth ?? embedding
+        if options.latentWidth != nil {
+            ffnLatentDown = try tensors.matrix("ffn_latent_down", in: embedding, out: inner)
+            ffnLatentUp = try tensors.matrix("ffn_latent_up", in: inner, out: embedding)
+        } else {
+            (ffnLatentDown, ffnLatentUp) = (nil, nil)
+        }
+        let gate: Weight?
         let up: Weight
-        if tensors.contains("ffn_gate_up_exps") {
-            let both = try tensors.experts("ffn_gate_up_exps", in: embedding, out: 2 * width, count: count)
+        if case .plain = options.activation {
+            gate = nil
+            up = try tensors.experts("ffn_up_exps", in: inner, out: width, count: count)
+        } else if tensors.contains("ffn_gate_up_exps") {
+            let both = try tensors.experts("ffn_gate_up_exps", in: inner, out: 2 * width, count: count)
             gate = both.rows(0..<width)
             up = both.rows(width..<2 * width)
         } else {
-            gate = try tensors.experts("ffn_gate_exps", in: embedding, out: width, count: count)
-            up = try tensors.experts("ffn_up_exps", in: embedding, out: width, count: count)
+            gate = try tensors.experts("ffn_gate_exps", in: inner, out: width, count: count)
+            up = try tensors.experts("ffn_up_exps", in: inner, out: width, count: count)
         }
-        let down = try tensors.experts("ffn_down_exps", in: width, out: embedding, count: count)
+        let down = try tensors.experts("ffn_down_exps", in: width, out: inner, count: count)
         experts = Experts(
             gate: gate, up: up, down: down,
             gateBias: try tensors.expertBias("ffn_gate_exps", width, count: count, options.expertBias),
             upBias: try tensors.expertBias("ffn_up_exps", width, count: count, options.expertBias),
-            downBias: try tensors.expertBias("ffn_down_exps", embedding, count: count, options.expertBias),
+            downBias: try tensors.expertBias("ffn_down_exps", inner, count: count, options.expertBias),
             activation: options.activation)
 
         switch options.shared {
@@ -99,7 +114,7 @@ package struct ExpertsBlock: Sendable {
             sharedExpert = try Self.shared(tensors, embedding, width: width, options)
             ffnGateInpShexp = nil
         }
-        var kinds = ActivationKinds(ffnGateInp, gate, up, ffnGateInpShexp)
+        var kinds = ActivationKinds(ffnGateInp, ffnLatentDown ?? up, ffnLatentDown ?? gate, ffnGateInpShexp)
         if let sharedExpert { kinds.formUnion(sharedExpert.inputKinds) }
         inputKinds = kinds
     }
@@ -109,7 +124,7 @@ package struct ExpertsBlock: Sendable {
         _ tensors: LayerWeights, _ embedding: Int, width: Int, _ options: Options
     ) throws(EngineError) -> DenseBlock {
         var dense = DenseBlock.Options()
-        dense.activation = .gated(options.activation)
+        dense.activation = options.activation
         dense.suffix = "_shexp"
         return try DenseBlock(tensors, embedding: embedding, width: width, dense)
     }
@@ -134,7 +149,15 @@ package struct ExpertsBlock: Sendable {
                 ffnGateInpShexp.map { Product($0, into: sharedGate) })
             let shared = pass.matrix(sharedExpert == nil ? 0 : out.cols)
             sharedExpert?.forward(input, pass, into: shared)
-            cpu.moe(input, cpu.route(logits, routing, work), experts, work, into: out)
+            let routes = cpu.route(logits, routing, work)
+            if let ffnLatentDown, let ffnLatentUp {
+                let (latent, sum) = (pass.matrix(ffnLatentDown.rows), pass.matrix(ffnLatentDown.rows))
+                cpu.matmul(ffnLatentDown, input, into: latent)
+                cpu.moe(pass.prepare(latent, for: experts.inputKinds), routes, experts, work, into: sum)
+                cpu.matmul(ffnLatentUp, pass.prepare(sum, for: ffnLatentUp), into: out)
+            } else {
+                cpu.moe(input, routes, experts, work, into: out)
+            }
             if ffnGateInpShexp != nil {
                 cpu.add(shared, to: out, rowGate: sharedGate)
             } else if sharedExpert != nil {

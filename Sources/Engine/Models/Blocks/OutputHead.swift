@@ -8,6 +8,8 @@ package struct OutputHead: Sendable {
         package var layerNorm = false
         /// `output.bias` [vocabulary].
         package var bias = Presence.absent
+        /// Multiplies logits.
+        package var logitScale: Float = 1
         /// logits = softCap · tanh(logits / softCap).
         package var softCap: Float?
         /// The name of the final norm.
@@ -65,6 +67,7 @@ package struct OutputHead: Sendable {
     /// hidden (rows, embedding), out (rows, vocabulary).
     package func logits(_ hidden: Matrix, on cpu: Compute, _ work: Workspace, into out: Matrix) {
         cpu.matmul(output, cpu.prepare(hidden, for: output, work), bias: outputBias, into: out)
+        if options.logitScale != 1 { cpu.scale(out, by: options.logitScale) }
         if let limit = options.softCap { cpu.softCap(out, at: limit) }
     }
 }

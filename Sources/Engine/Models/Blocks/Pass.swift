@@ -3,6 +3,8 @@ package struct Pass {
     package let batch: Batch
     package let cpu: Compute
     package let work: Workspace
+    /// What each row's attention may see, in families with an indexer; its layers fill it.
+    package var chosen: ChosenPositions?
 
     package init(_ batch: Batch, on cpu: Compute, _ work: Workspace) {
         self.batch = batch
