@@ -61,6 +61,12 @@ package struct Qwen35: Architecture {
         return (0..<blocks).map { $0 < shape.layers && (listed?[$0] ?? !($0 + 1).isMultiple(of: interval)) }
     }
 
+    package var nextTokenState: LayerState? { nextToken.first?.block.mixer.state }
+
+    package func predictFurther(_ pass: Pass, _ hidden: Matrix, into predicted: Matrix) {
+        nextToken.first?.forward(pass, hidden, head, rope, into: predicted)
+    }
+
     package var layerStates: [LayerState] { layers.map(\.mixer.state) }
 
     // With text alone the three axes of the rotation agree, and it is the plain one.

@@ -24,6 +24,9 @@ struct LogitsDoor: ParsableCommand {
     @Flag(help: "Write every position, not only the last.")
     var all = false
 
+    @Flag(help: "The prediction layer's logits instead: row t, for all positions but the last, foretells t + 2.")
+    var mtp = false
+
     @Option(name: [.customShort("b"), .long], help: "Most tokens per forward pass.")
     var batchSize = 512
 
@@ -47,24 +50,34 @@ struct LogitsDoor: ParsableCommand {
             contextLength: ctxSize ?? max(ids.count, 1), batchSize: batchSize, keyCache: cacheTypeK,
             valueCache: cacheTypeV)
         if let threads { options.threads = threads }
-        let generator = try Model.load(path: modelPath.model, options: options).makeGenerator()
+        let model = try Model.load(path: modelPath.model, options: options)
+        if mtp { return try writeAll { deliver, _ in try model.nextTokenLogits(ids, deliver: deliver) } }
+        let generator = try model.makeGenerator()
 
         // Nothing is written before the first logits are there, so that a refused request leaves no file.
         guard all else {
             try generator.sync(ids)
             return try open().write(contentsOf: littleEndian(generator.logits))
         }
+        try writeAll { deliver, failed in try generator.evaluate(ids, isCancelled: failed, deliver: deliver) }
+    }
+
+    /// Writes the rows that `produce` hands over, in their order.
+    private func writeAll(
+        _ produce: (_ deliver: (Int, UnsafeMutableBufferPointer<Float>) -> Void, _ failed: () -> Bool) throws -> Void
+    ) throws {
         var file: FileHandle?
         var failure: (any Error)?
-        try generator.evaluate(ids, isCancelled: { failure != nil }) { _, logits in
-            do {
-                guard failure == nil else { return }
-                if file == nil { file = try open() }
-                try file?.write(contentsOf: littleEndian(logits))
-            } catch {
-                failure = error
-            }
-        }
+        try produce(
+            { _, logits in
+                do {
+                    guard failure == nil else { return }
+                    if file == nil { file = try open() }
+                    try file?.write(contentsOf: littleEndian(logits))
+                } catch {
+                    failure = error
+                }
+            }, { failure != nil })
         if let failure { throw failure }
     }
 

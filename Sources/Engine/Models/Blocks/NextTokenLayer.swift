@@ -4,8 +4,7 @@
 ///     x = eh_proj · [enorm(embedding of token t + 1) | hnorm(hidden state t)]
 ///     logits = output · shared_head_norm(block(x))
 ///
-/// Bound and checked with the rest of the file. The main pass does not run it; the hidden state it starts from is
-/// what ``Architecture/forward(_:into:)`` yields.
+/// The main pass does not run it; the hidden state it starts from is what ``Architecture/forward(_:into:)`` yields.
 package struct NextTokenLayer<Block: Sendable>: Sendable {
     let ehProj: Weight  // (2 · embedding → embedding)
     let enorm: FloatVector  // (embedding)
@@ -20,5 +19,22 @@ package struct NextTokenLayer<Block: Sendable>: Sendable {
         hnorm = try tensors.vector("nextn.hnorm", embedding)
         sharedHeadNorm = try tensors.vector("nextn.shared_head_norm", embedding)
         self.block = block
+    }
+}
+
+extension NextTokenLayer where Block == DecoderLayer {
+    /// See ``Architecture/predictFurther(_:_:into:)``.
+    func forward(_ pass: Pass, _ hidden: Matrix, _ head: OutputHead, _ rope: RopeTable, into predicted: Matrix) {
+        let (cpu, width) = (pass.cpu, hidden.cols)
+        let joined = pass.matrix(2 * width)
+        let x = pass.matrix(width)
+        let epsilon = block.attnNorm.epsilon
+        head.embed(pass, into: joined.columns(0..<width))
+        cpu.rmsNorm(joined.columns(0..<width), enorm, eps: epsilon, into: joined.columns(0..<width))
+        cpu.rmsNorm(hidden, hnorm, eps: epsilon, into: joined.columns(width..<2 * width))
+        cpu.matmul(ehProj, pass.prepare(joined, for: ehProj), into: x)
+        block.forward(x, cpu.angles(rope, pass.batch, pass.work), layer: 0, pass)
+        cpu.gather(x, rows: pass.batch.logitRows, into: predicted)
+        cpu.rmsNorm(predicted, sharedHeadNorm, eps: epsilon, into: predicted)
     }
 }
