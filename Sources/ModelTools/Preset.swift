@@ -76,14 +76,17 @@ package struct Preset: Sendable, Decodable {
         case one
     }
 
-    /// Blocks `first`, `first + every`, …, or all but these.
+    /// Blocks `first`, `first + every`, …, or all but these; or the listed `blocks`.
     package struct Selection: Sendable, Decodable {
-        package let first: Int
-        package let every: Int
+        package let first: Int?
+        package let every: Int?
         package let inverted: Bool?
+        package let blocks: [Int]?
 
         func contains(_ block: Int) -> Bool {
-            (block >= first && (block - first) % every == 0) != (inverted ?? false)
+            if let blocks { return blocks.contains(block) }
+            let first = first ?? 0
+            return (block >= first && (block - first) % (every ?? 1) == 0) != (inverted ?? false)
         }
     }
 
@@ -133,7 +136,7 @@ package struct Preset: Sendable, Decodable {
             guard 1...4 ~= tensor.shape.count, tensor.shape.allSatisfy({ 1...1 << 24 ~= $0 }) else {
                 return "tensor \(tensor.name) has shape \(tensor.shape), expected 1…4 sizes of 1…2^24"
             }
-            if let only = tensor.only, only.every < 1 { return "tensor \(tensor.name): every is \(only.every)" }
+            if let every = tensor.only?.every, every < 1 { return "tensor \(tensor.name): every is \(every)" }
             if let type = tensor.type, GGUFTensorType(name: type) == nil {
                 return "tensor \(tensor.name) has unknown type \(type)"
             }
