@@ -1,6 +1,10 @@
 // Which instruction sets this machine has, which one is in use, and the way from ck_matmul to a kernel.
 #include <stdatomic.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #include "panel.h"
 #include "rows.h"
 #include "strip.h"
@@ -36,6 +40,15 @@ int ck_isa_available(ck_isa isa) {
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
                __builtin_cpu_supports("avx512vbmi");
 #endif
+#if defined(CK_ARM)
+    // Every Apple processor that runs this has dot products; Linux tells by a capability bit, ASIMDDP.
+    case CK_ISA_NEON:
+#if defined(__linux__)
+        return (getauxval(AT_HWCAP) >> 20 & 1) != 0;
+#else
+        return 1;
+#endif
+#endif
     default: return 0;
     }
 }
@@ -43,7 +56,7 @@ int ck_isa_available(ck_isa isa) {
 ck_isa ck_isa_best(void) {
     if (ck_isa_available(CK_ISA_AVX512)) return CK_ISA_AVX512;
     if (ck_isa_available(CK_ISA_AVX2)) return CK_ISA_AVX2;
-    return CK_ISA_SCALAR;
+    return ck_isa_available(CK_ISA_NEON) ? CK_ISA_NEON : CK_ISA_SCALAR;
 }
 
 // The chosen instruction set plus one; zero until the first use.

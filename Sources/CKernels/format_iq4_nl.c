@@ -1,10 +1,11 @@
 // IQ4_NL: 32 indices of 4 bits into a table of 16 int8 values and one scale.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
 static const int8_t values[16] = {CK_IQ4_VALUES};
 
-static void unpack(const void *p, ck_unpacked32 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_iq4_nl *b = p;
     for (int i = 0; i < 16; i++) {
         out->q[i] = values[b->qs[i] & 15];
@@ -59,6 +60,19 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #include "strip_avx512_32.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
+    const int8x16_t table = vld1q_s8(values);
+    for (int i = 0; i < 2; i++) {
+        q[i] = vqtbl1q_s8(table, vreinterpretq_u8_s8(ck_nibble_neon(block + 2, i)));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_iq4_nl
+#define CK_NEON_HAS_MIN 0
+#include "neon_32.h"
+#endif
+
 const ck_format_impl ck_impl_iq4_nl = {
     .format = {20, "IQ4_NL", 32, sizeof(ck_block_iq4_nl), CK_ACT_Q8_32},
     .dequantize = dequantize,
@@ -68,6 +82,9 @@ const ck_format_impl ck_impl_iq4_nl = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,10 +1,11 @@
 // IQ4_XS: 256 indices of 4 bits into the table of IQ4_NL; 6-bit scale with offset 32 per 32 values.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
 static const int8_t values[16] = {CK_IQ4_VALUES};
 
-static void unpack(const void *p, ck_unpacked256 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_iq4_xs *b = p;
     for (int i = 0; i < 256; i++) {
         out->q[i] = values[b->qs[i / 32 * 16 + i % 16] >> (i / 16 % 2 * 4) & 15];
@@ -85,6 +86,20 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #include "strip_avx512_256.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+    const int8x16_t table = vld1q_s8(values);
+    for (int i = 0; i < 16; i++) {
+        q[i] = vqtbl1q_s8(table, vreinterpretq_u8_s8(ck_nibble_neon(block + 8 + i / 2 * 16, i % 2)));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_iq4_xs
+#define CK_NEON_WIDTH 32
+#define CK_NEON_HAS_MIN 0
+#include "neon_256.h"
+#endif
+
 const ck_format_impl ck_impl_iq4_xs = {
     .format = {23, "IQ4_XS", 256, sizeof(ck_block_iq4_xs), CK_ACT_Q8_256},
     .dequantize = dequantize,
@@ -94,6 +109,9 @@ const ck_format_impl ck_impl_iq4_xs = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,10 +1,11 @@
 // MXFP4: 32 E2M1 values of 4 bits and one power-of-two scale (Open Compute MX specification 1.0).
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
 static const int8_t values[16] = {CK_E2M1_DOUBLED};
 
-static void unpack(const void *p, ck_unpacked32 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_mxfp4 *b = p;
     for (int i = 0; i < 16; i++) {
         out->q[i] = values[b->qs[i] & 15];
@@ -74,6 +75,19 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #include "strip_avx512_32.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
+    const int8x16_t table = vld1q_s8(values);
+    for (int i = 0; i < 2; i++) {
+        q[i] = vqtbl1q_s8(table, vreinterpretq_u8_s8(ck_nibble_neon(block + 1, i)));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_mxfp4
+#define CK_NEON_HAS_MIN 0
+#include "neon_32.h"
+#endif
+
 const ck_format_impl ck_impl_mxfp4 = {
     .format = {39, "MXFP4", 32, sizeof(ck_block_mxfp4), CK_ACT_Q8_32},
     .dequantize = dequantize,
@@ -83,6 +97,9 @@ const ck_format_impl ck_impl_mxfp4 = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,8 +1,9 @@
 // Q2_K: 256 values of 2 bits; 4-bit scale and 4-bit minimum per 16 values.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked256 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q2_K *b = p;
     for (int i = 0; i < 256; i++) {
         out->q[i] = (int8_t)(b->qs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3);
@@ -68,6 +69,20 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #include "strip_avx512_256.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+    for (int i = 0; i < 16; i++) {
+        const uint8_t *p = block + 16 + i / 8 * 32 + i % 2 * 16;
+        q[i] = vreinterpretq_s8_u8(ck_bit_pairs_neon(p, i / 2 % 4 * 2));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_q2_K
+#define CK_NEON_WIDTH 16
+#define CK_NEON_HAS_MIN 1
+#include "neon_256.h"
+#endif
+
 const ck_format_impl ck_impl_q2_K = {
     .format = {10, "Q2_K", 256, sizeof(ck_block_q2_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
@@ -77,6 +92,9 @@ const ck_format_impl ck_impl_q2_K = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

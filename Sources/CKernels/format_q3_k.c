@@ -1,8 +1,9 @@
 // Q3_K: 256 values of 3 bits with offset 4; 6-bit scale with offset 32 per 16 values.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked256 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q3_K *b = p;
     for (int i = 0; i < 256; i++) {
         int low = b->qs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
@@ -101,6 +102,22 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #include "strip_avx512_256.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+    for (int i = 0; i < 16; i++) {
+        const uint8_t *p = block + 32 + i / 8 * 32 + i % 2 * 16;
+        int8x16_t low = vreinterpretq_s8_u8(ck_bit_pairs_neon(p, i / 2 % 4 * 2));
+        int8x16_t third = ck_where_set_neon(vld1q_u8(block + i % 2 * 16), i / 2, 4);
+        q[i] = vsubq_s8(vaddq_s8(low, third), vdupq_n_s8(4));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_q3_K
+#define CK_NEON_WIDTH 16
+#define CK_NEON_HAS_MIN 0
+#include "neon_256.h"
+#endif
+
 const ck_format_impl ck_impl_q3_K = {
     .format = {11, "Q3_K", 256, sizeof(ck_block_q3_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
@@ -110,6 +127,9 @@ const ck_format_impl ck_impl_q3_K = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

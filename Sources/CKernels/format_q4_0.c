@@ -1,8 +1,9 @@
 // Q4_0: 32 values of 4 bits with offset 8 and one scale.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked32 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q4_0 *b = p;
     for (int i = 0; i < 16; i++) {
         out->q[i] = (int8_t)((b->qs[i] & 15) - 8);
@@ -53,6 +54,16 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #include "strip_avx512_32.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
+    for (int i = 0; i < 2; i++) q[i] = vsubq_s8(ck_nibble_neon(block + 2, i), vdupq_n_s8(8));
+}
+
+#define CK_NEON_BLOCK ck_block_q4_0
+#define CK_NEON_HAS_MIN 0
+#include "neon_32.h"
+#endif
+
 const ck_format_impl ck_impl_q4_0 = {
     .format = {2, "Q4_0", 32, sizeof(ck_block_q4_0), CK_ACT_Q8_32},
     .dequantize = dequantize,
@@ -62,6 +73,9 @@ const ck_format_impl ck_impl_q4_0 = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,8 +1,9 @@
 // Q4_1: 32 values of 4 bits, one scale, one minimum.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked32 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q4_1 *b = p;
     for (int i = 0; i < 16; i++) {
         out->q[i] = (int8_t)(b->qs[i] & 15);
@@ -54,6 +55,16 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #include "strip_avx512_32.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
+    for (int i = 0; i < 2; i++) q[i] = ck_nibble_neon(block + 4, i);
+}
+
+#define CK_NEON_BLOCK ck_block_q4_1
+#define CK_NEON_HAS_MIN 1
+#include "neon_32.h"
+#endif
+
 const ck_format_impl ck_impl_q4_1 = {
     .format = {3, "Q4_1", 32, sizeof(ck_block_q4_1), CK_ACT_Q8_32},
     .dequantize = dequantize,
@@ -63,6 +74,9 @@ const ck_format_impl ck_impl_q4_1 = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

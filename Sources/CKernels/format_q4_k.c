@@ -1,8 +1,9 @@
 // Q4_K: 256 values of 4 bits; 6-bit scale and 6-bit minimum per 32 values.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked256 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q4_K *b = p;
     for (int i = 0; i < 256; i++) out->q[i] = (int8_t)(b->qs[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15);
     uint8_t scale[8], min[8];
@@ -74,6 +75,17 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #include "strip_avx512_256.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+    for (int i = 0; i < 16; i++) q[i] = ck_nibble_neon(block + 16 + i / 4 * 32 + i % 2 * 16, i / 2 % 2);
+}
+
+#define CK_NEON_BLOCK ck_block_q4_K
+#define CK_NEON_WIDTH 32
+#define CK_NEON_HAS_MIN 1
+#include "neon_256.h"
+#endif
+
 const ck_format_impl ck_impl_q4_K = {
     .format = {12, "Q4_K", 256, sizeof(ck_block_q4_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
@@ -83,6 +95,9 @@ const ck_format_impl ck_impl_q4_K = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,8 +1,9 @@
 // Q5_1: 32 values of 5 bits, one scale, one minimum.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked32 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q5_1 *b = p;
     for (int i = 0; i < 16; i++) {
         int low_fifth = b->qh[i / 8] >> (i % 8) & 1, high_fifth = b->qh[2 + i / 8] >> (i % 8) & 1;
@@ -61,6 +62,18 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #include "strip_avx512_32.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
+    for (int i = 0; i < 2; i++) {
+        q[i] = vaddq_s8(ck_nibble_neon(block + 8, i), ck_fifth_bits_neon(block + 4 + 2 * i));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_q5_1
+#define CK_NEON_HAS_MIN 1
+#include "neon_32.h"
+#endif
+
 const ck_format_impl ck_impl_q5_1 = {
     .format = {7, "Q5_1", 32, sizeof(ck_block_q5_1), CK_ACT_Q8_32},
     .dequantize = dequantize,
@@ -70,6 +83,9 @@ const ck_format_impl ck_impl_q5_1 = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,8 +1,9 @@
 // Q5_K: 256 values of 5 bits; 6-bit scale and 6-bit minimum per 32 values.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked256 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q5_K *b = p;
     for (int i = 0; i < 256; i++) {
         int low = b->qs[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15;
@@ -87,6 +88,20 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #include "strip_avx512_256.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+    for (int i = 0; i < 16; i++) {
+        int8x16_t low = ck_nibble_neon(block + 48 + i / 4 * 32 + i % 2 * 16, i / 2 % 2);
+        q[i] = vaddq_s8(low, ck_where_set_neon(vld1q_u8(block + 16 + i % 2 * 16), i / 2, 16));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_q5_K
+#define CK_NEON_WIDTH 32
+#define CK_NEON_HAS_MIN 1
+#include "neon_256.h"
+#endif
+
 const ck_format_impl ck_impl_q5_K = {
     .format = {13, "Q5_K", 256, sizeof(ck_block_q5_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
@@ -96,6 +111,9 @@ const ck_format_impl ck_impl_q5_K = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

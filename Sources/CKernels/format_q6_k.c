@@ -1,8 +1,9 @@
 // Q6_K: 256 values of 6 bits with offset 32; int8 scale per 16 values.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked256 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q6_K *b = p;
     for (int i = 0; i < 256; i++) {
         int low = b->ql[i / 128 * 64 + i % 64] >> (i / 64 % 2 * 4) & 15;
@@ -81,6 +82,22 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #include "strip_avx512_256.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+    for (int i = 0; i < 16; i++) {
+        int half = i / 8, group = i / 2 % 4, part = i % 2 * 16;
+        int8x16_t low = ck_nibble_neon(block + 64 * half + group % 2 * 32 + part, group / 2);
+        uint8x16_t high = vshlq_n_u8(ck_bit_pairs_neon(block + 128 + 32 * half + part, 2 * group), 4);
+        q[i] = vsubq_s8(vorrq_s8(low, vreinterpretq_s8_u8(high)), vdupq_n_s8(32));
+    }
+}
+
+#define CK_NEON_BLOCK ck_block_q6_K
+#define CK_NEON_WIDTH 16
+#define CK_NEON_HAS_MIN 0
+#include "neon_256.h"
+#endif
+
 const ck_format_impl ck_impl_q6_K = {
     .format = {14, "Q6_K", 256, sizeof(ck_block_q6_K), CK_ACT_Q8_256},
     .dequantize = dequantize,
@@ -90,6 +107,9 @@ const ck_format_impl ck_impl_q6_K = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

@@ -1,8 +1,9 @@
 // Q8_0: 32 int8 values and one scale.
+#include "neon.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
-static void unpack(const void *p, ck_unpacked32 *out) {
+CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     const ck_block_q8_0 *b = p;
     memcpy(out->q, b->qs, 32);
     out->d = ck_f16(b->d);
@@ -50,6 +51,17 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #include "strip_avx512_32.h"
 #endif
 
+#if defined(CK_ARM)
+CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
+    q[0] = vld1q_s8((const int8_t *)block + 2);
+    q[1] = vld1q_s8((const int8_t *)block + 18);
+}
+
+#define CK_NEON_BLOCK ck_block_q8_0
+#define CK_NEON_HAS_MIN 0
+#include "neon_32.h"
+#endif
+
 const ck_format_impl ck_impl_q8_0 = {
     .format = {8, "Q8_0", 32, sizeof(ck_block_q8_0), CK_ACT_Q8_32},
     .dequantize = dequantize,
@@ -59,6 +71,9 @@ const ck_format_impl ck_impl_q8_0 = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = matmul_avx2,
             [CK_ISA_AVX512] = matmul_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = matmul_neon,
 #endif
         },
 };

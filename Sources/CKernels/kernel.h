@@ -20,6 +20,11 @@
     __attribute__((target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vbmi")))
 #endif
 
+#if defined(__aarch64__)
+#define CK_ARM 1
+#define CK_NEON __attribute__((target("dotprod")))
+#endif
+
 // The arguments of ck_matmul.
 typedef struct ck_job {
     const uint8_t *w;   // [rows][row_bytes]

@@ -52,6 +52,9 @@ static void matmul(const ck_job *job, size_t width, void (*widen)(const void *, 
 void ck_matmul_f32_avx2(const ck_job *), ck_matmul_f16_avx2(const ck_job *), ck_matmul_bf16_avx2(const ck_job *);
 void ck_matmul_f32_avx512(const ck_job *), ck_matmul_f16_avx512(const ck_job *), ck_matmul_bf16_avx512(const ck_job *);
 #endif
+#if defined(CK_ARM)
+void ck_matmul_f32_neon(const ck_job *), ck_matmul_f16_neon(const ck_job *), ck_matmul_bf16_neon(const ck_job *);
+#endif
 
 static void matmul_f32(const ck_job *job) { matmul(job, 4, widen_f32); }
 static void matmul_f16(const ck_job *job) { matmul(job, 2, widen_f16); }
@@ -67,6 +70,9 @@ const ck_format_impl ck_impl_f32 = {
             [CK_ISA_AVX2] = ck_matmul_f32_avx2,
             [CK_ISA_AVX512] = ck_matmul_f32_avx512,
 #endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = ck_matmul_f32_neon,
+#endif
         },
 };
 
@@ -80,6 +86,9 @@ const ck_format_impl ck_impl_f16 = {
             [CK_ISA_AVX2] = ck_matmul_f16_avx2,
             [CK_ISA_AVX512] = ck_matmul_f16_avx512,
 #endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = ck_matmul_f16_neon,
+#endif
         },
 };
 
@@ -92,6 +101,9 @@ const ck_format_impl ck_impl_bf16 = {
 #if defined(CK_X86)
             [CK_ISA_AVX2] = ck_matmul_bf16_avx2,
             [CK_ISA_AVX512] = ck_matmul_bf16_avx512,
+#endif
+#if defined(CK_ARM)
+            [CK_ISA_NEON] = ck_matmul_bf16_neon,
 #endif
         },
 };

@@ -1,0 +1,81 @@
+// The NEON kernels with dot-product instructions. A format's file defines decode_neon (its weights as int8 in the order
+// of the columns) and the number of columns per scale, and includes neon_32.h or neon_256.h; scales come from its
+// portable `unpack`, whose other work the compiler drops.
+#ifndef CK_NEON_H
+#define CK_NEON_H
+
+#include "portable.h"
+
+#if defined(CK_ARM)
+#include <arm_neon.h>
+
+// Tokens that share the weights of four rows once they are decoded.
+#define CK_NEON_TOKENS 4
+
+// Four rows × 1…CK_NEON_TOKENS tokens: out[token][4].
+typedef void (*ck_neon_fn)(const uint8_t *const row[4], size_t cols, const uint8_t *const *act, float *out);
+
+// Rows in fours, tokens in groups. kernels: one function per count of tokens.
+static inline void ck_neon_matmul(const ck_job *job, const ck_neon_fn kernels[CK_NEON_TOKENS]) {
+    for (size_t r = 0; r < job->rows; r += 4) {
+        size_t rows = job->rows - r < 4 ? job->rows - r : 4;
+        const uint8_t *row[4];
+        for (size_t i = 0; i < 4; i++) row[i] = job->w + (r + (i < rows ? i : rows - 1)) * job->row_bytes;
+        for (size_t t = 0; t < job->tokens; t += CK_NEON_TOKENS) {
+            size_t count = job->tokens - t < CK_NEON_TOKENS ? job->tokens - t : CK_NEON_TOKENS;
+            const uint8_t *act[CK_NEON_TOKENS];
+            float out[CK_NEON_TOKENS][4];
+            for (size_t i = 0; i < count; i++) act[i] = ck_job_act(job, t + i);
+            kernels[count - 1](row, job->cols, act, out[0]);
+            for (size_t i = 0; i < count; i++) memcpy(job->y + (t + i) * job->y_stride + r, out[i], rows * sizeof(float));
+        }
+    }
+}
+
+#define CK_NEON_KERNELS                                                                                               \
+    CK_NEON static void rows_1_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
+        rows4_neon(row, n, act, out, 1);                                                                              \
+    }                                                                                                                 \
+    CK_NEON static void rows_2_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
+        rows4_neon(row, n, act, out, 2);                                                                              \
+    }                                                                                                                 \
+    CK_NEON static void rows_3_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
+        rows4_neon(row, n, act, out, 3);                                                                              \
+    }                                                                                                                 \
+    CK_NEON static void rows_4_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
+        rows4_neon(row, n, act, out, 4);                                                                              \
+    }                                                                                                                 \
+    static void matmul_neon(const ck_job *job) {                                                                      \
+        static const ck_neon_fn kernels[CK_NEON_TOKENS] = {rows_1_neon, rows_2_neon, rows_3_neon, rows_4_neon};      \
+        ck_neon_matmul(job, kernels);                                                                                 \
+    }
+
+// The sums of each vector's four lanes.
+CK_NEON CK_INLINE int32x4_t ck_sums_neon(const int32x4_t x[4]) {
+    return vpaddq_s32(vpaddq_s32(x[0], x[1]), vpaddq_s32(x[2], x[3]));
+}
+
+CK_NEON CK_INLINE int8x16_t ck_nibble_neon(const uint8_t *p, int high) {
+    uint8x16_t x = vld1q_u8(p);
+    return vreinterpretq_s8_u8(high ? vshrq_n_u8(x, 4) : vandq_u8(x, vdupq_n_u8(15)));
+}
+
+// Bits `shift` and `shift + 1` of each byte.
+CK_NEON CK_INLINE uint8x16_t ck_bit_pairs_neon(const uint8_t *p, int shift) {
+    return vandq_u8(vshlq_u8(vld1q_u8(p), vdupq_n_s8((int8_t)-shift)), vdupq_n_u8(3));
+}
+
+// `value` where bit `bit` of a byte is set, else 0.
+CK_NEON CK_INLINE int8x16_t ck_where_set_neon(uint8x16_t x, int bit, int value) {
+    uint8x16_t set = vtstq_u8(x, vdupq_n_u8((uint8_t)(1 << bit)));
+    return vreinterpretq_s8_u8(vandq_u8(set, vdupq_n_u8((uint8_t)value)));
+}
+
+// The sixteen bits at p as bytes of 0 or 16.
+CK_NEON CK_INLINE int8x16_t ck_fifth_bits_neon(const uint8_t *p) {
+    static const uint8_t bits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t x = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
+    return vreinterpretq_s8_u8(vandq_u8(vtstq_u8(x, vld1q_u8(bits)), vdupq_n_u8(16)));
+}
+#endif
+#endif

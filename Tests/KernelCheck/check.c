@@ -1,0 +1,124 @@
+// Compares the kernels of one instruction set with portable C, bit for bit, without Swift: for instruction sets that
+// this machine only emulates. Usage: check ISA, with ISA a number of `ck_isa`. Exit code 0 when all bits agree.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ckernels.h"
+
+enum { ROWS = 37, TOKENS = 27, FILLS = 4 };
+
+static uint32_t state = 1;
+static uint32_t next_random(void) {
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
+}
+
+// Bytes that end at an unreadable page.
+static uint8_t *guarded(size_t size) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (size + page - 1) / page * page;
+    uint8_t *map = mmap(NULL, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED || mprotect(map + bytes, page, PROT_NONE) != 0) exit(2);
+    return map + bytes - size;
+}
+
+static void *aligned(size_t size) {
+    void *p = aligned_alloc(64, (size + 63) / 64 * 64 + 64);
+    if (!p) exit(2);
+    return p;
+}
+
+// Fills: 0 moderate floats, 1 any bits, 2 all bits set, 3 the highest bit of each byte; the last two with activations
+// of one sign, for the largest sums.
+static void fill_weights(const ck_format *f, uint8_t *w, size_t blocks, int fill) {
+    for (size_t i = 0; i < blocks * f->block_bytes; i++) {
+        w[i] = fill == 2 ? 0xff : fill == 3 ? 0x80 : (uint8_t)next_random();
+    }
+    if (fill == 1) return;
+    // One block at a time, until none of its floats is infinite, NaN or huge: clear exponent bits where they are.
+    float values[256];
+    for (size_t b = 0; b < blocks; b++) {
+        uint8_t *block = w + b * f->block_bytes;
+        for (size_t i = 0; i < f->block_bytes; i++) {
+            ck_dequantize(f, block, f->block, values);
+            int large = 0;
+            for (uint32_t k = 0; k < f->block; k++) large |= !(values[k] > -1e6f && values[k] < 1e6f);
+            if (!large) break;
+            // Scales stand at the start or at the end of a block.
+            size_t at = i % 2 ? f->block_bytes - 1 - i / 2 : i / 2;
+            block[at] &= 0x83;
+        }
+    }
+}
+
+static int equal(float a, float b) { return memcmp(&a, &b, sizeof a) == 0 || (a != a && b != b); }
+
+static int check(ck_isa isa, const ck_format *f, size_t cols, int fill) {
+    size_t blocks = cols / f->block * ROWS, row_bytes = cols / f->block * f->block_bytes;
+    uint8_t *w = guarded(blocks * f->block_bytes);
+    fill_weights(f, w, blocks, fill);
+    size_t stride = ck_act_row_bytes(f->act, cols);
+    uint8_t *act = aligned(stride * TOKENS);
+    memset(act, 0, stride * TOKENS);
+    float *x = aligned(4 * cols);
+    for (size_t t = 0; t < TOKENS; t++) {
+        for (size_t i = 0; i < cols; i++) {
+            x[i] = fill >= 2 ? (t % 2 ? -1.0f : 1.0f) : ((float)next_random() * 0x1p-23f - 1.0f) * 3.0f;
+        }
+        ck_quantize_with(CK_ISA_SCALAR, f->act, x, cols, act + t * stride);
+        uint8_t *other = aligned(stride);
+        memset(other, 0, stride);
+        ck_quantize_with(isa, f->act, x, cols, other);
+        if (memcmp(other, act + t * stride, f->act == CK_ACT_F32 ? 4 * cols : stride) != 0) {
+            printf("%s: activations differ, %zu columns\n", f->name, cols);
+            return 1;
+        }
+        free(other);
+    }
+    void *scratch = aligned(ck_matmul_scratch_bytes(f, cols));
+    float *expected = aligned(4 * TOKENS * ROWS), *found = aligned(4 * TOKENS * ROWS);
+    ck_matmul_with(CK_ISA_SCALAR, f, w, ROWS, cols, act, stride, NULL, TOKENS, expected, ROWS, scratch);
+    const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, TOKENS}, row_counts[] = {1, 3, 4, 16, 17, ROWS};
+    int failed = 0;
+    for (size_t i = 0; i < sizeof token_counts / sizeof *token_counts; i++) {
+        for (size_t j = 0; j < sizeof row_counts / sizeof *row_counts; j++) {
+            size_t tokens = token_counts[i], rows = row_counts[j], first = ROWS - rows;
+            int32_t index[TOKENS];
+            for (size_t t = 0; t < tokens; t++) index[t] = (int32_t)(j % 2 ? (t * 5 + 3) % TOKENS : t);
+            ck_matmul_with(isa, f, w + first * row_bytes, rows, cols, act, stride, j % 2 ? index : NULL, tokens, found,
+                           rows, scratch);
+            for (size_t t = 0; t < tokens && !failed; t++) {
+                for (size_t r = 0; r < rows && !failed; r++) {
+                    float a = found[t * rows + r], b = expected[(size_t)index[t] * ROWS + first + r];
+                    if (equal(a, b)) continue;
+                    printf("%s: %zu columns, %zu rows, %zu tokens, fill %d: row %zu, token %zu is %a, not %a\n", f->name,
+                           cols, rows, tokens, fill, r, t, (double)a, (double)b);
+                    failed = 1;
+                }
+            }
+        }
+    }
+    free(act), free(x), free(scratch), free(expected), free(found);
+    return failed;
+}
+
+int main(int count, char **arguments) {
+    static const size_t by_block[3][6] = {{1, 7, 16, 33, 100, 272}, {32, 96, 128, 288, 544, 1056}, {256, 512, 1280}};
+    ck_isa isa = count > 1 ? (ck_isa)atoi(arguments[1]) : ck_isa_best();
+    if (!ck_isa_available(isa)) {
+        printf("instruction set %d is not available\n", (int)isa);
+        return 2;
+    }
+    int passed = 0, failed = 0;
+    for (size_t i = 0; i < ck_format_count(); i++) {
+        const ck_format *f = ck_format_at(i);
+        const size_t *cols = by_block[f->block == 1 ? 0 : f->block == 32 ? 1 : 2];
+        for (int c = 0; c < 6 && cols[c]; c++) {
+            for (int fill = 0; fill < FILLS; fill++) check(isa, f, cols[c], fill) ? failed++ : passed++;
+        }
+    }
+    printf("%d passed, %d failed\n", passed, failed);
+    return failed != 0;
+}
