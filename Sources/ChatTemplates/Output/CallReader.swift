@@ -54,6 +54,9 @@ struct CallReader {
     private var readCalls = 0
     /// Calls read and not yet taken.
     private var pending: [ToolCall] = []
+    /// Where the text behind the first mark starts, and whether that is the mark of a section.
+    let regionStart: Int
+    let opensSection: Bool
 
     /// - Parameters:
     ///   - start: place of the mark that opens the region.
@@ -65,6 +68,8 @@ struct CallReader {
         self.start = start
         self.markEnd = markEnd
         cursor = markEnd
+        regionStart = markEnd
+        opensSection = isSection
         stage = .betweenCalls
         if !isSection { stage = stageAfterOpen }
     }

@@ -1,0 +1,73 @@
+extension OutputSyntax {
+    /// Whether the model marks its thoughts.
+    package var hasReasoning: Bool { reasoning != nil || form == .harmony }
+
+    /// Whether calls in the output are recognised.
+    package var hasCalls: Bool { calls != nil || form == .harmony }
+
+    /// The texts that are marks and not content. Where they are control tokens, these belong to the text to be read.
+    package var marks: [String] {
+        if form == .harmony {
+            return [
+                "<|start|>", "<|channel|>", "<|message|>", "<|constrain|>", "<|end|>", "<|call|>", "<|return|>",
+            ]
+        }
+        var marks = reasoning.map { [$0.open, $0.close] } ?? []
+        if let calls {
+            marks += [
+                calls.section?.open, calls.section?.close, calls.open, calls.namePrefix, calls.nameEnd, calls.idOpen,
+                calls.close,
+            ].compactMap { $0 }
+            switch calls.arguments {
+            case .tagged(let tags):
+                marks += [tags.open, tags.keyEnd, tags.valueOpen, tags.stringFlagEnd, tags.close].compactMap { $0 }
+            case .gemma: marks.append(String(decoding: GemmaArguments.quote, as: UTF8.self))
+            case .json, .callObjects: break
+            }
+        }
+        return marks
+    }
+
+    /// What is added to the prompt so that the model does not think: the end of an open thought, or an empty one. An
+    /// empty text where the prompt holds an empty thought already, or the model has no marked reasoning.
+    package func reasoningSkip(generationPrompt: String, hasTools: Bool) -> String {
+        if form == .harmony {
+            // With tools the model must be free to choose another channel.
+            return hasTools || generationPrompt.containsCodePoints("<|channel|>") ? "" : "<|channel|>final<|message|>"
+        }
+        guard let reasoning else { return "" }
+        if opensReasoning(generationPrompt: generationPrompt) { return "\n\(reasoning.close)\n\n" }
+        if generationPrompt.containsCodePoints(reasoning.close) { return "" }
+        let lineBreak = reasoning.open.utf8.last == 0x0A ? "" : "\n"
+        return "\(reasoning.open)\(lineBreak)\n\(reasoning.close)\n\n"
+    }
+
+    /// For a model that is told about tools in plain words: calls as in "Hermes function calling".
+    package func withHermesCalls() -> OutputSyntax {
+        guard form == .marked, calls == nil else { return self }
+        var syntax = self
+        syntax.calls = Calls(open: "<tool_call>", arguments: .callObjects, close: "</tool_call>")
+        return syntax
+    }
+}
+
+extension OutputParser {
+    /// Whether the output is at a place of its content or a call: not in a thought, and not in the header of a message.
+    package var isAnswering: Bool {
+        switch phase {
+        case .content, .calls: true
+        case .harmonyBody(let message): message.kind != .reasoning
+        case .reasoning, .heldReasoning, .harmonyHeader: false
+        }
+    }
+
+    /// Whether the output has neither content nor calls so far.
+    package var hasNoAnswer: Bool { content.isEmpty && !hasCalls }
+
+    /// The region of calls that is being read: how many bytes came since the mark that opened it, and whether that was
+    /// the mark of a section rather than of a call. Nil outside of such a region.
+    package var openCalls: (readBytes: Int, isSection: Bool)? {
+        guard case .calls(let reader) = phase, !reader.isBare else { return nil }
+        return (buffer.count - reader.regionStart, reader.opensSection)
+    }
+}
