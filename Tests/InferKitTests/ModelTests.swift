@@ -34,7 +34,7 @@ import Testing
         #expect(model.information.architecture == "llama")
         #expect(model.information.contextLength == 64)
         #expect(model.information.trainedContextLength == 128)
-        #expect(model.information.chatFormat == nil)
+        #expect(model.information.chatFormat == "chatml")
         #expect(model.detokenize(model.tokenize("hello world")) == "hello world")
     }
 

@@ -20,7 +20,8 @@ final class ScriptedModel: ModelBackend {
     }
 
     let contextLength: Int
-    let chatFormat: (any ChatFormat)?
+    let chatTemplates: ChatTemplateSources
+    let makesConstraint: (@Sendable (OutputPattern) throws -> any TokenConstraint)?
     let vocabularySize = 260
     let endOfGeneration: Set<Int32> = [ScriptedModel.end, ScriptedModel.turnEnd]
     let log = Mutex(Log())
@@ -34,13 +35,15 @@ final class ScriptedModel: ModelBackend {
     ///   - beforeDecode: called with the number of tokens decoded so far, on the model's thread.
     init(
         _ answer: String = "", tokens: [Int32]? = nil, contextLength: Int = 1000,
-        chatFormat: (any ChatFormat)? = ChatML(), isFlat: Bool = false,
+        template: String? = nil, isFlat: Bool = false,
+        makesConstraint: (@Sendable (OutputPattern) throws -> any TokenConstraint)? = nil,
         beforeDecode: @escaping @Sendable (Int) -> Void = { _ in },
         next: (@Sendable ([Int32]) -> Int32?)? = nil
     ) {
         let script = (tokens ?? answer.utf8.map(Int32.init)) + [Self.end]
         self.contextLength = contextLength
-        self.chatFormat = chatFormat
+        chatTemplates = template.map { ChatTemplateSources(main: $0) } ?? ChatTemplateSources(.chatML)
+        self.makesConstraint = makesConstraint
         self.isFlat = isFlat
         self.beforeDecode = beforeDecode
         self.next =
@@ -57,7 +60,7 @@ final class ScriptedModel: ModelBackend {
         ModelInformation(
             name: "scripted", architecture: "script", parameters: 0, activeParameters: 0, weightBytes: 0,
             vocabularySize: vocabularySize, trainedContextLength: contextLength, contextLength: contextLength,
-            threads: 1, chatTemplate: nil, chatFormat: chatFormat?.name)
+            threads: 1, chatTemplate: nil, chatFormat: nil)
     }
 
     func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
@@ -90,7 +93,18 @@ final class ScriptedModel: ModelBackend {
         String(decoding: tokens.flatMap(Self.bytes), as: UTF8.self)
     }
 
-    func makeTextDecoder() -> any TextDecoder { Decoder() }
+    var beginOfText: Int32? { nil }
+
+    func isControl(_ token: Int32) -> Bool { (256...258).contains(token) }
+
+    func makeTextDecoder(showing control: ShownControlTokens) -> any TextDecoder { Decoder(shown: control) }
+
+    func makeConstraint(_ pattern: OutputPattern) throws -> any TokenConstraint {
+        guard let makesConstraint else { throw NoConstraints() }
+        return try makesConstraint(pattern)
+    }
+
+    struct NoConstraints: Error {}
 
     func tokens(containing texts: [String]) -> Set<Int32> { Set(texts.flatMap(\.utf8).map(Int32.init)) }
 
@@ -101,9 +115,12 @@ final class ScriptedModel: ModelBackend {
 
     /// Whole characters only, as far as these tests need it.
     private struct Decoder: TextDecoder {
+        let shown: ShownControlTokens
         var pending: [UInt8] = []
 
         mutating func append(_ token: Int32) -> String {
+            if shown.contains(token), token == ScriptedModel.turnStart { return "<|im_start|>" }
+            if shown.contains(token), token == ScriptedModel.turnEnd { return "<|im_end|>" }
             pending += ScriptedModel.bytes(token)
             guard let text = String(validating: pending, as: UTF8.self) else { return "" }
             pending = []
@@ -176,7 +193,7 @@ func collect(
         case .text(let text): texts.append(text)
         case .token(let token): tokens.append(token)
         case .finished(let reason, let usage): finish = (reason, usage)
-        case .prefill: break
+        case .prefill, .reasoning, .toolCall, .toolOutput, .diagnostic: break
         }
     }
     return (texts, tokens, finish?.0, finish?.1)

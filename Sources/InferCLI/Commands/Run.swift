@@ -39,7 +39,6 @@ struct Run: AsyncParsableCommand {
         let options = sampling.options(seed: UInt64(UInt32.random(in: 0...UInt32.max)))
         let interrupts = Interrupts()
         guard let text else {
-            try checkChatFormat(model)
             var chat = ChatLoop(
                 model: model, instructions: prompt.system, options: options, isVerbose: verbose,
                 interrupts: interrupts)
@@ -55,14 +54,6 @@ struct Run: AsyncParsableCommand {
         return try GGUFLanguageModel(path: model.model, configuration: model.configuration)
     }
 
-    private func checkChatFormat(_ model: GGUFLanguageModel) throws {
-        guard model.information.chatFormat == nil else { return }
-        throw CommandError(
-            model.information.chatTemplate == nil
-                ? "the model file has no chat template: use --raw to continue a text, or choose a --chat-format"
-                : "the model file's chat template is not understood: choose a --chat-format, or use --raw")
-    }
-
     private func answer(
         _ text: String, _ model: GGUFLanguageModel, _ options: GenerationOptions, _ interrupts: Interrupts
     ) async throws {
@@ -74,7 +65,6 @@ struct Run: AsyncParsableCommand {
             let tokens = model.tokenize(text, parseSpecial: true)
             events = model.generate(tokens: tokens, options: options, until: stop)
         } else {
-            try checkChatFormat(model)
             let session = LanguageModelSession(model: model, instructions: prompt.system)
             interrupts.handle { session.cancel() }
             events = session.streamResponse(to: text, options: options).events

@@ -17,7 +17,7 @@ struct AnswerReader {
             case .prefill(let processed, let total):
                 // A prompt of one batch is done before it could be read.
                 if processed < total { progress.show("reading the prompt: \(processed) of \(total) tokens") }
-            case .token:
+            case .token, .reasoning, .toolCall, .toolOutput, .diagnostic:
                 break
             case .text(let delta):
                 progress.clear()

@@ -44,7 +44,10 @@ package enum ChatInput: Equatable {
                 switch entry {
                 case .instructions: "Instructions"
                 case .prompt: "You"
+                case .reasoning: "Model, thinking"
                 case .response: "Model"
+                case .toolCalls: "Model, calling"
+                case .toolOutput(let output): output.toolName
                 }
             return "\(speaker):\n\(entry.text.trimmingSpace())\n"
         }.joined(separator: "\n")

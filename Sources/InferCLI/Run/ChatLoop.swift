@@ -70,7 +70,7 @@ struct ChatLoop {
             case .cancelled: Terminal.writeHint("[stopped]")
             case .contextFull: Terminal.writeHint("[the context is full: /clear starts anew]")
             case .maximumTokens: Terminal.writeHint("[the limit of tokens was reached]")
-            case .endOfText, .stopSequence: break
+            case .endOfText, .toolCalls, .stopSequence: break
             }
         } catch {
             if !reader.text.isEmpty { Terminal.writeAnswer("\n") }

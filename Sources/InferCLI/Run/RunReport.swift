@@ -48,6 +48,7 @@ struct RunReport {
     private static func words(_ reason: FinishReason) -> String {
         switch reason {
         case .endOfText: "the model ended it"
+        case .toolCalls: "the model called tools"
         case .stopSequence(let text): "stopped before \(text.debugDescription)"
         case .maximumTokens: "the limit of tokens was reached"
         case .contextFull: "the context is full"
@@ -89,6 +90,7 @@ struct RunReport {
             seed = report.seed
             switch report.reason {
             case .endOfText: (finishReason, stopSequence) = ("stop", nil)
+            case .toolCalls: (finishReason, stopSequence) = ("tool_calls", nil)
             case .stopSequence(let text): (finishReason, stopSequence) = ("stop", text)
             case .maximumTokens, .contextFull: (finishReason, stopSequence) = ("length", nil)
             case .cancelled: (finishReason, stopSequence) = ("cancelled", nil)

@@ -5,16 +5,14 @@ import Engine
 /// Between two tokens it lets other sequences of the same model have their turn.
 actor SequenceRunner {
     enum Prompt: Sendable {
+        /// The answer is plain text.
         case tokens([Int32])
-        /// With control tokens written out.
-        case text(String)
+        case chat(ChatPrompt)
     }
 
     struct Outcome: Sendable {
         var reason: FinishReason
         var usage: Usage
-        /// What was generated, without a stop sequence.
-        var text: String
     }
 
     nonisolated private let thread: EngineThread
@@ -33,7 +31,7 @@ actor SequenceRunner {
     /// Computes a prompt ahead of time.
     func prepare(_ text: String, until flag: StopFlag) throws {
         let generator = try readyGenerator()
-        let tokens = tokens(for: .text(text), generator)
+        let tokens = backend.encodePrompt(text)
         guard !tokens.isEmpty, tokens.count < generator.capacity else { return }
         contextText = nil
         try generator.sync(tokens, isCancelled: { flag.isSet }, progress: { _, _ in })
@@ -47,10 +45,10 @@ actor SequenceRunner {
         from prompt: Prompt, options: GenerationOptions, until flag: StopFlag,
         emit: @Sendable (GenerationEvent) -> Void
     ) async throws -> Outcome {
-        let parameters = try options.samplingParameters(backend)
         let generator = try readyGenerator()
         let promptTokens = tokens(for: prompt, generator)
         try check(promptTokens, capacity: generator.capacity)
+        var answer = try AnswerState(prompt: promptTokens, format: prompt.format, options: options, backend: backend)
 
         var clock = UsageClock(promptTokens: promptTokens.count)
         // Unknown while the sequence changes, and after an error.
@@ -61,54 +59,35 @@ actor SequenceRunner {
                 emit(.prefill(processed: done, total: total))
             }
         } catch is GenerationInterrupted {
-            return Outcome(reason: .cancelled, usage: clock.usage(), text: "")
+            return Outcome(reason: .cancelled, usage: clock.usage())
         }
         clock.promptIsDone()
 
-        var sampler = Sampler(parameters, vocabularySize: backend.vocabularySize)
-        for token in promptTokens { sampler.accept(token) }
-        var output = AnswerText(decoder: backend.makeTextDecoder(), stops: options.stopSequences)
-        let limit = options.maximumResponseTokens ?? .max
-        var reason = FinishReason.maximumTokens
-        while clock.generatedTokens < limit {
-            if flag.isSet || Task.isCancelled {
-                reason = .cancelled
-                break
+        var reason = FinishReason.cancelled
+        generation: while !flag.isSet, !Task.isCancelled {
+            let step = try answer.next(UnsafeBufferPointer(generator.logits), emit)
+            clock.tokensAreDone(answer.generatedTokens, reasoning: answer.reasoningTokens)
+            switch step {
+            case .finished(let end):
+                reason = end
+                break generation
+            case .decode(let token):
+                guard generator.tokens.count < generator.capacity else {
+                    reason = .contextFull
+                    break generation
+                }
+                try generator.decode(token)
             }
-            guard let token = sampler.sample(UnsafeBufferPointer(generator.logits)) else {
-                throw LanguageModelSession.GenerationError.decodingFailure(
-                    .init(
-                        debugDescription: "the model gives no token that could come next (its logits are not numbers)"))
-            }
-            if backend.endOfGeneration.contains(token), !options.ignoresEndOfGeneration {
-                reason = .endOfText
-                break
-            }
-            sampler.accept(token)
-            clock.tokenIsDone()
-            emit(.token(token))
-            let (text, stop) = output.append(token)
-            if !text.isEmpty { emit(.text(text)) }
-            if let stop {
-                reason = .stopSequence(stop)
-                break
-            }
-            guard generator.tokens.count < generator.capacity else {
-                reason = .contextFull
-                break
-            }
-            // The last token needs no successor.
-            guard clock.generatedTokens < limit else { break }
-            try generator.decode(token)
             if thread.hasWaitingJobs { await Task.yield() }
         }
-        let rest = output.finish()
-        if !rest.isEmpty { emit(.text(rest)) }
-        if case .text(let text) = prompt {
-            let generated = generator.tokens.dropFirst(promptTokens.count)
-            contextText = text + backend.decode(Array(generated), renderSpecial: false)
+        answer.finish(reason, emit)
+        if case .chat(let prompt) = prompt {
+            var decoder = backend.makeTextDecoder(showing: .all)
+            var text = prompt.text
+            for token in generator.tokens.dropFirst(promptTokens.count) { text += decoder.append(token) }
+            contextText = text + decoder.finish()
         }
-        return Outcome(reason: reason, usage: clock.usage(), text: output.text)
+        return Outcome(reason: reason, usage: clock.usage())
     }
 
     private func readyGenerator() throws -> any TokenGenerator {
@@ -123,12 +102,10 @@ actor SequenceRunner {
     private func tokens(for prompt: Prompt, _ generator: any TokenGenerator) -> [Int32] {
         switch prompt {
         case .tokens(let tokens): return tokens
-        case .text(let text):
-            if let contextText, text.utf8.starts(with: contextText.utf8) {
-                let rest = String(decoding: text.utf8.dropFirst(contextText.utf8.count), as: UTF8.self)
-                return generator.tokens + backend.encode(rest, addSpecial: false, parseSpecial: true)
-            }
-            return backend.encode(text, addSpecial: true, parseSpecial: true)
+        case .chat(let prompt):
+            guard let contextText, prompt.text.utf8.starts(with: contextText.utf8) else { return prompt.tokens }
+            let rest = String(decoding: prompt.text.utf8.dropFirst(contextText.utf8.count), as: UTF8.self)
+            return generator.tokens + backend.encode(rest, addSpecial: false, parseSpecial: true)
         }
     }
 
@@ -153,29 +130,9 @@ actor SequenceRunner {
     }
 }
 
-/// The text of an answer as it comes: tokens to characters, stop sequences held back.
-private struct AnswerText {
-    private var decoder: any TextDecoder
-    private var stops: StopMatcher
-    private(set) var text = ""
-
-    init(decoder: any TextDecoder, stops: [String]) {
-        self.decoder = decoder
-        self.stops = StopMatcher(stops)
-    }
-
-    mutating func append(_ token: Int32) -> (text: String, stop: String?) {
-        let (visible, stop) = stops.append(decoder.append(token))
-        text += visible
-        return (visible, stop)
-    }
-
-    /// What was held back and turned out to belong to the text.
-    mutating func finish() -> String {
-        guard !stops.hasMatched else { return "" }
-        let (visible, stop) = stops.append(decoder.finish())
-        let rest = stop == nil ? visible + stops.finish() : visible
-        text += rest
-        return rest
+extension SequenceRunner.Prompt {
+    /// How the answer is read; nil: as plain text.
+    fileprivate var format: AnswerFormat? {
+        if case .chat(let prompt) = self { prompt.answer } else { nil }
     }
 }

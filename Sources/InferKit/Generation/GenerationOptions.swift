@@ -41,6 +41,28 @@ public struct GenerationOptions: Sendable, Equatable {
     public var samplers = SamplerSettings()
     /// Goes on when the model says that it is done.
     public var ignoresEndOfGeneration = false
+    /// Whether and how long the model thinks before it answers; nil: as its template has it.
+    public var reasoning: Reasoning?
+    /// How hard to think: `low`, `medium`, `high` or what else the model's template knows.
+    public var reasoningEffort: String?
+    /// Which tools of the session the model may or must call.
+    public var toolChoice = ToolChoice.auto
+    /// Whether the model may call several tools at once.
+    public var allowsParallelToolCalls = true
+    /// A GBNF grammar that the answer's text obeys; thoughts are free.
+    public var grammar: String?
+    /// Further variables of the model's chat template.
+    public var templateVariables: [String: GeneratedContent] = [:]
+
+    /// Thoughts before an answer. A model that does not mark its thoughts takes no notice.
+    public enum Reasoning: Sendable, Equatable {
+        /// The model answers at once.
+        case off
+        /// The model thinks as long as it wants.
+        case on
+        /// The model thinks; after so many tokens the thought is ended, and the answer begins.
+        case budget(Int)
+    }
 
     /// Options as in Apple's FoundationModels; the properties have more.
     public init(

@@ -1,16 +1,19 @@
 /// Restricts which token may come next: a grammar at one place of a text.
 ///
-/// One value follows one answer. It sees only the tokens of the part that it restricts: not those of a thought before a
+/// One value follows one part of one answer, and sees only the tokens of that part: not those of a thought before a
 /// restricted answer.
-package protocol TokenConstraint: Sendable {
+package protocol TokenConstraint {
     /// Makes `mask` exactly the set of tokens that may come next. Tokens that end an answer are in it where the text may
     /// end; tokens without bytes are never in it otherwise.
     ///
     /// - Parameter mask: of the vocabulary's size; what it held before means nothing.
-    mutating func mask(into mask: inout TokenMask)
+    mutating func mask(into mask: inout TokenMask) throws
 
-    /// Goes on behind `token`, which the mask for this place allows and which does not end the answer.
-    mutating func accept(_ token: Int32)
+    /// Goes on behind `token`, which is allowed here and does not end the answer.
+    mutating func accept(_ token: Int32) throws
+
+    /// Whether one token is in the mask, without making it.
+    func allows(_ token: Int32) -> Bool
 }
 
 /// A set of token ids: one bit for each token of a vocabulary.
@@ -51,34 +54,4 @@ package struct TokenMask: Sendable, Equatable {
             }
         }
     }
-}
-
-/// The bytes of every token, as constraints see them.
-///
-/// One object per model, made once; whatever is derived from it may be cached by its identity.
-package final class TokenVocabulary: Sendable {
-    /// Tokens that end an answer.
-    package let endOfGeneration: Set<Int32>
-    private let bytes: [UInt8]
-    /// The bytes of token `id` are those from `starts[id]` to `starts[id + 1]`.
-    private let starts: [Int]
-
-    /// - Parameter bytes: of each token id: what it adds to the text. Empty for tokens that add nothing, among them
-    ///   control tokens other than those that mark reasoning or tool calls.
-    package init(count: Int, endOfGeneration: Set<Int32>, bytes: (Int32) -> [UInt8]) {
-        self.endOfGeneration = endOfGeneration
-        var all: [UInt8] = []
-        var starts = [0]
-        starts.reserveCapacity(count + 1)
-        for id in 0..<Int32(count) {
-            all += bytes(id)
-            starts.append(all.count)
-        }
-        self.bytes = all
-        self.starts = starts
-    }
-
-    package var count: Int { starts.count - 1 }
-
-    package func bytes(of token: Int32) -> ArraySlice<UInt8> { bytes[starts[Int(token)]..<starts[Int(token) + 1]] }
 }

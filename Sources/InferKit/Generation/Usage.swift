@@ -1,4 +1,4 @@
-/// What an answer took.
+/// What an answer took. With tools it is the sum of all that the model was asked on the way.
 public struct Usage: Sendable, Equatable {
     /// Tokens of the prompt: instructions and conversation included.
     public let promptTokens: Int
@@ -6,6 +6,8 @@ public struct Usage: Sendable, Equatable {
     public let cachedPromptTokens: Int
     /// Tokens of the answer.
     public let generatedTokens: Int
+    /// Those of ``generatedTokens`` that were thoughts.
+    public let reasoningTokens: Int
     /// Time until the prompt was computed.
     public let promptDuration: Duration
     /// Time from the start to the first token of the answer; zero when there was none.
@@ -25,6 +27,17 @@ public struct Usage: Sendable, Equatable {
         let seconds = duration / .seconds(1)
         return seconds > 0 ? Double(count) / seconds : 0
     }
+
+    /// This and what came after it.
+    func adding(_ next: Usage) -> Usage {
+        Usage(
+            promptTokens: promptTokens + next.promptTokens,
+            cachedPromptTokens: cachedPromptTokens + next.cachedPromptTokens,
+            generatedTokens: generatedTokens + next.generatedTokens,
+            reasoningTokens: reasoningTokens + next.reasoningTokens,
+            promptDuration: promptDuration + next.promptDuration, timeToFirstToken: timeToFirstToken,
+            generationDuration: generationDuration + next.generationDuration)
+    }
 }
 
 /// Takes the times for a ``Usage``.
@@ -32,6 +45,7 @@ struct UsageClock {
     let promptTokens: Int
     var computedPromptTokens = 0
     private(set) var generatedTokens = 0
+    private var reasoningTokens = 0
     private let start = ContinuousClock.now
     private var promptEnd: ContinuousClock.Instant?
     private var firstToken: ContinuousClock.Instant?
@@ -40,9 +54,10 @@ struct UsageClock {
 
     mutating func promptIsDone() { promptEnd = .now }
 
-    mutating func tokenIsDone() {
-        generatedTokens += 1
-        if firstToken == nil { firstToken = .now }
+    /// So many tokens are there in all.
+    mutating func tokensAreDone(_ count: Int, reasoning: Int) {
+        (generatedTokens, reasoningTokens) = (count, reasoning)
+        if firstToken == nil, count > 0 { firstToken = .now }
     }
 
     func usage() -> Usage {
@@ -50,7 +65,7 @@ struct UsageClock {
         let promptEnd = promptEnd ?? now
         return Usage(
             promptTokens: promptTokens, cachedPromptTokens: promptTokens - computedPromptTokens,
-            generatedTokens: generatedTokens, promptDuration: promptEnd - start,
+            generatedTokens: generatedTokens, reasoningTokens: reasoningTokens, promptDuration: promptEnd - start,
             timeToFirstToken: firstToken.map { $0 - start } ?? .zero, generationDuration: now - promptEnd)
     }
 }

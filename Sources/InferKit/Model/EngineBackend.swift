@@ -7,7 +7,7 @@ import Tokenization
 final class EngineBackend: ModelBackend {
     let information: ModelInformation
     let contextLength: Int
-    let chatFormat: (any ChatFormat)?
+    let chatTemplates: ChatTemplateSources
     private let model: Model
     private let tokenizer: Tokenizer
 
@@ -31,18 +31,42 @@ final class EngineBackend: ModelBackend {
         } catch {
             throw ModelLoadError(path: path, error)
         }
-        let template = file.metadata["tokenizer.chat_template"]?.stringValue
-        chatFormat = configuration.chatFormat?.format ?? template.flatMap(ChatFormats.recognized)
+        let (sources, format) = Self.chatTemplates(file.metadata, tokenizer, configuration)
+        chatTemplates = sources
         information = ModelInformation(
             name: model.info.name, architecture: model.info.architecture, parameters: model.info.parameters,
             activeParameters: model.info.activeParameters, weightBytes: model.info.weightBytes,
             vocabularySize: model.info.vocabularySize, trainedContextLength: model.info.trainedContextLength,
-            contextLength: contextLength, threads: model.options.threads, chatTemplate: template,
-            chatFormat: chatFormat?.name)
+            contextLength: contextLength, threads: model.options.threads,
+            chatTemplate: file.metadata["tokenizer.chat_template"]?.stringValue, chatFormat: format?.rawValue)
+    }
+
+    /// The template of the configuration, that of the file, or the default; the format in the last case.
+    private static func chatTemplates(
+        _ metadata: GGUFMetadata, _ tokenizer: Tokenizer, _ configuration: GGUFLanguageModel.Configuration
+    ) -> (ChatTemplateSources, DefaultTemplate?) {
+        var sources: ChatTemplateSources
+        var format: DefaultTemplate?
+        if let text = configuration.chatTemplate {
+            sources = ChatTemplateSources(main: text)
+        } else if configuration.chatFormat == nil, let text = metadata["tokenizer.chat_template"]?.stringValue {
+            sources = ChatTemplateSources(main: text)
+            // Further templates have their name behind the key.
+            sources.tools = metadata["tokenizer.chat_template.tool_use"]?.stringValue
+        } else {
+            let hasLlamaHeaders = tokenizer.id(of: "<|start_header_id|>") != nil
+            let chosen = configuration.chatFormat?.template ?? (hasLlamaHeaders ? .llama3 : .chatML)
+            sources = ChatTemplateSources(chosen)
+            format = chosen
+        }
+        sources.bosText = tokenizer.bos.map { tokenizer.text(of: $0) }
+        sources.eosText = tokenizer.eos.map { tokenizer.text(of: $0) }
+        return (sources, format)
     }
 
     var vocabularySize: Int { model.info.vocabularySize }
     var endOfGeneration: Set<Int32> { tokenizer.endOfGeneration }
+    var beginOfText: Int32? { tokenizer.addBOS ? tokenizer.bos : nil }
 
     func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
         tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
@@ -52,7 +76,20 @@ final class EngineBackend: ModelBackend {
         tokenizer.decode(tokens, renderSpecial: renderSpecial)
     }
 
-    func makeTextDecoder() -> any TextDecoder { StreamingDecoder(tokenizer) }
+    func isControl(_ token: Int32) -> Bool { tokenizer.isControl(token) }
+
+    func makeTextDecoder(showing control: ShownControlTokens) -> any TextDecoder {
+        switch control {
+        case .none: StreamingDecoder(tokenizer)
+        case .all: StreamingDecoder(tokenizer, renderSpecial: true)
+        case .some: MarkDecoder(tokenizer, control)
+        }
+    }
+
+    func makeConstraint(_ pattern: OutputPattern) throws -> any TokenConstraint {
+        throw LanguageModelSession.GenerationError.unsupportedGuide(
+            .init(debugDescription: "grammars are not supported yet"))
+    }
 
     func tokens(containing texts: [String]) -> Set<Int32> {
         let needles = texts.map { Array($0.utf8) }.filter { !$0.isEmpty }
@@ -70,6 +107,25 @@ final class EngineBackend: ModelBackend {
 }
 
 extension StreamingDecoder: TextDecoder {}
+
+/// Writes some control tokens out and leaves the others away.
+private struct MarkDecoder: TextDecoder {
+    private let tokenizer: Tokenizer
+    private let shown: ShownControlTokens
+    private var decoder: StreamingDecoder
+
+    init(_ tokenizer: Tokenizer, _ shown: ShownControlTokens) {
+        self.tokenizer = tokenizer
+        self.shown = shown
+        decoder = StreamingDecoder(tokenizer, renderSpecial: true)
+    }
+
+    mutating func append(_ token: Int32) -> String {
+        !tokenizer.isControl(token) || shown.contains(token) ? decoder.append(token) : ""
+    }
+
+    mutating func finish() -> String { decoder.finish() }
+}
 
 /// Gives a `Generator` of the engine the shape that sessions know.
 private final class EngineGenerator: TokenGenerator {

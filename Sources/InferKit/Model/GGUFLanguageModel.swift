@@ -5,6 +5,7 @@
 public final class GGUFLanguageModel: Sendable {
     let backend: any ModelBackend
     let thread: EngineThread
+    let writers: ChatWriters
 
     /// Opens a model file. Of a split file any part may be named.
     ///
@@ -21,6 +22,7 @@ public final class GGUFLanguageModel: Sendable {
     package init(backend: any ModelBackend) {
         self.backend = backend
         thread = EngineThread(name: "inference")
+        writers = ChatWriters(backend.chatTemplates)
     }
 
     /// What the model is.
@@ -57,12 +59,25 @@ public final class GGUFLanguageModel: Sendable {
     package func generate(
         tokens: [Int32], options: GenerationOptions, until flag: StopFlag
     ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+        generate(.tokens(tokens), options, flag)
+    }
+
+    /// Answers a conversation that ``prompt(for:)`` has written: text, thoughts and calls as events.
+    package func generate(
+        _ prompt: ChatPrompt, options: GenerationOptions, until flag: StopFlag
+    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+        generate(.chat(prompt), options, flag)
+    }
+
+    private func generate(
+        _ prompt: SequenceRunner.Prompt, _ options: GenerationOptions, _ flag: StopFlag
+    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
         continuation.onTermination = { _ in flag.set() }
         let runner = SequenceRunner(backend: backend, thread: thread)
         Task {
             do {
-                let outcome = try await runner.generate(from: .tokens(tokens), options: options, until: flag) {
+                let outcome = try await runner.generate(from: prompt, options: options, until: flag) {
                     continuation.yield($0)
                 }
                 continuation.yield(.finished(outcome.reason, outcome.usage))

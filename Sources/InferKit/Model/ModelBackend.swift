@@ -10,15 +10,36 @@ package protocol ModelBackend: Sendable {
     var vocabularySize: Int { get }
     /// Tokens that end an answer.
     var endOfGeneration: Set<Int32> { get }
-    /// nil: the model file has no chat template that is understood.
-    var chatFormat: (any ChatFormat)? { get }
+    /// The token that a prompt begins with; nil where the model wants none.
+    var beginOfText: Int32? { get }
+    var chatTemplates: ChatTemplateSources { get }
 
     func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32]
     func decode(_ tokens: [Int32], renderSpecial: Bool) -> String
-    func makeTextDecoder() -> any TextDecoder
+    /// Whether the token is no text but a sign for the model.
+    func isControl(_ token: Int32) -> Bool
+    /// - Parameter control: the control tokens whose text is written out.
+    func makeTextDecoder(showing control: ShownControlTokens) -> any TextDecoder
     /// Tokens whose text contains one of `texts`.
     func tokens(containing texts: [String]) -> Set<Int32>
+    /// A grammar for the form, at its beginning. Compiled forms are kept, so that asking again is cheap.
+    /// - Throws: what is wrong with a schema or a grammar, or not supported.
+    func makeConstraint(_ pattern: OutputPattern) throws -> any TokenConstraint
     func makeGenerator() throws -> any TokenGenerator
+}
+
+/// Which control tokens become text.
+package enum ShownControlTokens: Sendable, Equatable {
+    case none, all
+    case some(Set<Int32>)
+
+    package func contains(_ token: Int32) -> Bool {
+        switch self {
+        case .none: false
+        case .all: true
+        case .some(let tokens): tokens.contains(token)
+        }
+    }
 }
 
 /// Text from token ids as they come, whole characters only.

@@ -14,13 +14,16 @@ extension GGUFLanguageModel {
         public var keyCache: CacheType
         /// How the cache stores values.
         public var valueCache: CacheType
-        /// How conversations are written; nil: as the model file says.
+        /// How conversations are written; nil: as the template in the model file says, and in ``ChatFormat/chatML`` or
+        /// ``ChatFormat/llama3``, whichever the vocabulary has the tokens for, where there is none.
         public var chatFormat: ChatFormat?
+        /// A Jinja chat template in place of the model file's and of ``chatFormat``.
+        public var chatTemplate: String?
 
         /// A configuration that suits most uses.
         public init(
             threads: Int? = nil, contextLength: Int? = nil, batchSize: Int = 512, keyCache: CacheType = .f16,
-            valueCache: CacheType = .f16, chatFormat: ChatFormat? = nil
+            valueCache: CacheType = .f16, chatFormat: ChatFormat? = nil, chatTemplate: String? = nil
         ) {
             self.threads = threads
             self.contextLength = contextLength
@@ -28,6 +31,7 @@ extension GGUFLanguageModel {
             self.keyCache = keyCache
             self.valueCache = valueCache
             self.chatFormat = chatFormat
+            self.chatTemplate = chatTemplate
         }
 
         var engineOptions: EngineOptions {
@@ -64,6 +68,11 @@ extension GGUFLanguageModel {
         /// `<|start_header_id|>user<|end_header_id|> …<|eot_id|>`: Llama 3.
         case llama3
 
-        var format: (any ChatTemplates.ChatFormat)? { ChatFormats.named(rawValue) }
+        var template: DefaultTemplate {
+            switch self {
+            case .chatML: .chatML
+            case .llama3: .llama3
+            }
+        }
     }
 }

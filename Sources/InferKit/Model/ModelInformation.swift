@@ -20,7 +20,7 @@ public struct ModelInformation: Sendable, Equatable {
     public let threads: Int
     /// The Jinja chat template of the file, if any.
     public let chatTemplate: String?
-    /// The name of the format in which conversations are written; nil when the file's template is not understood.
+    /// The name of the format in which conversations are written when it is not a template: `chatml` or `llama3`.
     public let chatFormat: String?
 
     package init(

@@ -23,8 +23,12 @@ extension LanguageModelSession {
         case invalidOption(Context)
         /// The prompt is empty or not made of the model's tokens.
         case invalidPrompt(Context)
-        /// The model file does not say, in a way that is understood, how a conversation is written.
+        /// The model's chat template cannot be read.
         case unsupportedChatTemplate(Context)
+        /// The model's chat template refuses the conversation; the context has its words.
+        case conversationRefused(Context)
+        /// A schema or a grammar is wrong or needs something that is not supported; the context names it.
+        case unsupportedGuide(Context)
         /// The memory for the session cannot be had.
         case insufficientMemory(Context)
     }
@@ -36,7 +40,8 @@ extension LanguageModelSession.GenerationError: LocalizedError, CustomStringConv
         switch self {
         case .exceededContextWindowSize(let context), .concurrentRequests(let context),
             .decodingFailure(let context), .invalidOption(let context), .invalidPrompt(let context),
-            .unsupportedChatTemplate(let context), .insufficientMemory(let context):
+            .unsupportedChatTemplate(let context), .conversationRefused(let context), .unsupportedGuide(let context),
+            .insufficientMemory(let context):
             context
         }
     }

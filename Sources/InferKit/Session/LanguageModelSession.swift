@@ -1,4 +1,4 @@
-import ChatTemplates
+package import ChatTemplates
 import Synchronization
 
 /// A conversation with a model, which remembers what was said.
@@ -11,20 +11,28 @@ public final class LanguageModelSession: Sendable {
         var current: (task: Task<Void, Never>, flag: StopFlag)?
     }
 
+    /// Calls one after the other without an answer, after which the answer is given up.
+    static let maximumToolRounds = 32
+
     private let model: GGUFLanguageModel
+    private let tools: [any Tool]
     private let runner: SequenceRunner
     private let state: Mutex<State>
 
     /// Starts a conversation.
     ///
-    /// - Parameter instructions: what the model is told before everything else.
-    public convenience init(model: GGUFLanguageModel, instructions: String? = nil) {
-        self.init(model: model, transcript: Transcript(entries: instructions.map { [.instructions($0)] } ?? []))
+    /// - Parameters:
+    ///   - tools: what the model can call. Their names differ.
+    ///   - instructions: what the model is told before everything else.
+    public convenience init(model: GGUFLanguageModel, tools: [any Tool] = [], instructions: String? = nil) {
+        self.init(
+            model: model, tools: tools, transcript: Transcript(entries: instructions.map { [.instructions($0)] } ?? []))
     }
 
     /// Continues a conversation.
-    public init(model: GGUFLanguageModel, transcript: Transcript) {
+    public init(model: GGUFLanguageModel, tools: [any Tool] = [], transcript: Transcript) {
         self.model = model
+        self.tools = tools
         runner = SequenceRunner(backend: model.backend, thread: model.thread)
         state = Mutex(State(transcript: transcript))
     }
@@ -37,41 +45,56 @@ public final class LanguageModelSession: Sendable {
 
     /// Answers a prompt.
     ///
-    /// - Throws: ``GenerationError``, or `CancellationError` when the task or the answer was cancelled; what there
-    ///   was of the answer is then in the ``transcript``.
+    /// - Throws: ``GenerationError``, ``ToolCallError``, or `CancellationError` when the task or the answer was
+    ///   cancelled; what there was of the answer is then in the ``transcript``.
     public func respond(
         to prompt: String, options: GenerationOptions = GenerationOptions()
     ) async throws -> Response<String> {
         try await streamResponse(to: prompt, options: options).collect()
     }
 
+    /// Answers a prompt with a value of a form. Thoughts and calls of tools before it are free.
+    ///
+    /// - Throws: as ``respond(to:options:)``; ``GenerationError/unsupportedGuide(_:)`` names what is not supported in the
+    ///   schema, ``GenerationError/decodingFailure(_:)`` says that the answer was cut off before its end.
+    public func respond(
+        to prompt: String, schema: GenerationSchema, options: GenerationOptions = GenerationOptions()
+    ) async throws -> Response<GeneratedContent> {
+        let events = stream(prompt, options, .schema(schema.json))
+        let response = try await ResponseStream<String>(events: events).collect()
+        do {
+            return response.map(try GeneratedContent(json: response.content))
+        } catch {
+            throw GenerationError.decodingFailure(
+                .init(debugDescription: "the answer is not complete JSON (\(response.finishReason)): \(error)"))
+        }
+    }
+
+    /// Answers a prompt with an instance of a type, which is decoded from a value of the form.
+    ///
+    /// - Throws: as ``respond(to:schema:options:)``, and `DecodingError` if the form does not fit the type.
+    public func respond<Content: Decodable & Sendable>(
+        to prompt: String, generating type: Content.Type, schema: GenerationSchema,
+        options: GenerationOptions = GenerationOptions()
+    ) async throws -> Response<Content> {
+        let response = try await respond(to: prompt, schema: schema, options: options)
+        return response.map(try response.content.value(type))
+    }
+
     /// Answers a prompt, word by word. The work starts at once.
     ///
-    /// - Throws: ``GenerationError`` through the stream.
+    /// - Throws: ``GenerationError`` and ``ToolCallError`` through the stream.
     public func streamResponse(
         to prompt: String, options: GenerationOptions = GenerationOptions()
     ) -> ResponseStream<String> {
-        let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
-        let flag = StopFlag()
-        let started = state.withLock { state in
-            // An answer that was told to stop needs at most one more token: wait for it.
-            let previous = state.current
-            if let previous, !previous.flag.isSet { return false }
-            let task = Task {
-                await previous?.task.value
-                await self.answer(prompt, options, flag, continuation)
-            }
-            state.current = (task, flag)
-            return true
-        }
-        if started {
-            continuation.onTermination = { _ in flag.set() }
-        } else {
-            continuation.finish(
-                throwing: GenerationError.concurrentRequests(
-                    .init(debugDescription: "the session is still answering another prompt")))
-        }
-        return ResponseStream(events: stream)
+        ResponseStream(events: stream(prompt, options, options.grammar.map { .grammar($0) } ?? .text))
+    }
+
+    /// The same with the text of a value of a form.
+    public func streamResponse(
+        to prompt: String, schema: GenerationSchema, options: GenerationOptions = GenerationOptions()
+    ) -> ResponseStream<String> {
+        ResponseStream(events: stream(prompt, options, .schema(schema.json)))
     }
 
     /// Stops the answer under way within one token. Its stream ends with ``FinishReason/cancelled``, and what there
@@ -80,13 +103,13 @@ public final class LanguageModelSession: Sendable {
 
     /// Computes the conversation so far ahead of time, so that the next answer starts sooner.
     public func prewarm() async throws {
-        let messages = messages(with: nil)
-        guard !messages.isEmpty, !isResponding else { return }
+        let entries = transcript.entries
+        guard !entries.isEmpty || !tools.isEmpty, !isResponding else { return }
         // Only what is certain to come again: the text before the next contribution.
-        let format = try chatFormat()
-        let open = try format.prompt(for: messages + [ChatMessage(.user, "")])
-        let other = try format.prompt(for: messages + [ChatMessage(.user, "x")])
-        let common = zip(open.unicodeScalars, other.unicodeScalars).prefix { $0 == $1 }.map(\.0)
+        func prompt(_ text: String) throws -> String {
+            try model.prompt(for: request(entries + [.prompt(text)], GenerationOptions(), .text, round: 0)).text
+        }
+        let common = zip(try prompt("a").unicodeScalars, try prompt("b").unicodeScalars).prefix { $0 == $1 }.map(\.0)
         var text = String.UnicodeScalarView()
         text.append(contentsOf: common)
         try await runner.prepare(String(text), until: StopFlag())
@@ -94,52 +117,130 @@ public final class LanguageModelSession: Sendable {
 
     // MARK: Answering
 
+    private func stream(
+        _ prompt: String, _ options: GenerationOptions, _ format: ChatRequest.Format
+    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+        let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
+        let flag = StopFlag()
+        let started = state.withLock { state in
+            // An answer that was told to stop needs at most one more token: wait for it.
+            let previous = state.current
+            if let previous, !previous.flag.isSet { return false }
+            let task = Task {
+                await previous?.task.value
+                await self.answer(prompt, options, format, flag, continuation)
+            }
+            state.current = (task, flag)
+            return true
+        }
+        if started {
+            continuation.onTermination = { [weak self] _ in
+                flag.set()
+                // A tool under way is told too.
+                self?.cancelTask(of: flag)
+            }
+        } else {
+            continuation.finish(
+                throwing: GenerationError.concurrentRequests(
+                    .init(debugDescription: "the session is still answering another prompt")))
+        }
+        return stream
+    }
+
+    private func cancelTask(of flag: StopFlag) {
+        state.withLock { if $0.current?.flag === flag { $0.current?.task.cancel() } }
+    }
+
     private func answer(
-        _ prompt: String, _ options: GenerationOptions, _ flag: StopFlag,
+        _ prompt: String, _ options: GenerationOptions, _ format: ChatRequest.Format, _ flag: StopFlag,
         _ continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
     ) async {
-        let produced = Mutex("")
+        let turn = Turn(prompt: prompt)
         do {
-            let text = try chatFormat().prompt(for: messages(with: prompt))
-            let outcome = try await runner.generate(from: .text(text), options: options, until: flag) { event in
-                if case .text(let delta) = event { produced.withLock { $0 += delta } }
-                continuation.yield(event)
+            var usage: Usage?
+            for round in 0..<Self.maximumToolRounds {
+                let request = request(transcript.entries + turn.conversation, options, format, round: round)
+                let outcome = try await runner.generate(
+                    from: .chat(try model.prompt(for: request)), options: options, until: flag
+                ) { event in
+                    turn.add(event)
+                    continuation.yield(event)
+                }
+                usage = usage?.adding(outcome.usage) ?? outcome.usage
+                let total = usage ?? outcome.usage
+                let isLast = round == Self.maximumToolRounds - 1
+                guard outcome.reason == .toolCalls, !isLast, !flag.isSet else {
+                    if outcome.reason == .endOfText { turn.noteEmptyAnswer() }
+                    keep(turn, flag)
+                    continuation.yield(.finished(outcome.reason, total))
+                    return continuation.finish()
+                }
+                let outputs = try await run(turn.calls)
+                turn.add(outputs)
+                for output in outputs { continuation.yield(.toolOutput(output)) }
             }
-            finish(prompt, outcome.reason == .cancelled && outcome.text.isEmpty ? nil : outcome.text, flag)
-            continuation.yield(.finished(outcome.reason, outcome.usage))
-            continuation.finish()
         } catch {
-            let text = produced.withLock { $0 }
-            finish(prompt, text.isEmpty ? nil : text, flag)
+            keep(turn, flag)
             continuation.finish(throwing: error)
         }
     }
 
     /// Keeps what was said; a prompt without an answer is as if it had never been.
-    private func finish(_ prompt: String, _ answer: String?, _ flag: StopFlag) {
+    private func keep(_ turn: Turn, _ flag: StopFlag) {
+        turn.dropOpenCalls()
         state.withLock { state in
-            if let answer { state.transcript.entries += [.prompt(prompt), .response(answer)] }
+            state.transcript.entries += turn.entries
             if state.current?.flag === flag { state.current = nil }
         }
     }
 
-    private func chatFormat() throws -> any ChatFormat {
-        if let format = model.backend.chatFormat { return format }
-        let reason =
-            model.information.chatTemplate == nil
-            ? "the model file has no chat template"
-            : "the chat template of the model file is not understood"
-        throw GenerationError.unsupportedChatTemplate(.init(debugDescription: reason))
+    /// - Parameter round: 0 for what the prompt leads to; the model is free in what it makes of the tools' outputs.
+    private func request(
+        _ entries: [Transcript.Entry], _ options: GenerationOptions, _ format: ChatRequest.Format, round: Int
+    ) -> ChatRequest {
+        var conversation = Conversation(
+            messages: Transcript(entries: entries).messages, tools: tools.map { $0.definition })
+        conversation.reasoning = options.reasoningOptions
+        conversation.variables = JSONObject(
+            options.templateVariables.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })
+        var request = ChatRequest(conversation)
+        request.choice = tools.isEmpty ? .none : options.toolChoice.callChoice
+        if tools.isEmpty, case .named = options.toolChoice { request.choice = options.toolChoice.callChoice }
+        if round > 0, request.choice != .none { request.choice = .auto }
+        request.isParallel = options.allowsParallelToolCalls
+        request.format = format
+        return request
     }
 
-    private func messages(with prompt: String?) -> [ChatMessage] {
-        let said = transcript.entries.map { entry in
-            switch entry {
-            case .instructions(let text): ChatMessage(.system, text)
-            case .prompt(let text): ChatMessage(.user, text)
-            case .response(let text): ChatMessage(.assistant, text)
+    // MARK: Tools
+
+    /// The outputs in the order of the calls, which run at the same time.
+    private func run(_ calls: [Transcript.ToolCall]) async throws -> [Transcript.ToolOutput] {
+        try await withThrowingTaskGroup(of: (Int, String).self) { group in
+            for (index, call) in calls.enumerated() {
+                guard let tool = tools.first(where: { $0.name.sameCodePoints(as: call.toolName) }) else {
+                    let names = tools.map(\.name).joined(separator: ", ")
+                    group.addTask { (index, "Error: there is no tool \(call.toolName); there are: \(names)") }
+                    continue
+                }
+                group.addTask { (index, try await tool.answer(call)) }
+            }
+            var outputs: [(Int, String)] = []
+            for try await output in group { outputs.append(output) }
+            return outputs.sorted { $0.0 < $1.0 }.map { index, text in
+                Transcript.ToolOutput(id: calls[index].id, toolName: calls[index].toolName, text: text)
             }
         }
-        return said + (prompt.map { [ChatMessage(.user, $0)] } ?? [])
+    }
+}
+
+extension GenerationOptions {
+    package var reasoningOptions: ReasoningOptions {
+        switch reasoning {
+        case nil: ReasoningOptions(effort: reasoningEffort)
+        case .off: ReasoningOptions(isOn: false, effort: reasoningEffort)
+        case .on: ReasoningOptions(isOn: true, effort: reasoningEffort)
+        case .budget(let tokens): ReasoningOptions(isOn: true, effort: reasoningEffort, budget: max(0, tokens))
+        }
     }
 }

@@ -8,6 +8,8 @@ extension LanguageModelSession {
         public struct Snapshot: Sendable {
             /// All there is so far.
             public var content: Content
+            /// All thoughts so far, where the model marks them.
+            public var reasoning = ""
         }
 
         /// Everything that happens: progress of the prompt, tokens, text, and at the end reason and usage.
@@ -22,14 +24,19 @@ extension LanguageModelSession.ResponseStream: AsyncSequence where Content == St
     /// Iterates over snapshots.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate var events: AsyncThrowingStream<GenerationEvent, any Error>.AsyncIterator
-        fileprivate var content = ""
+        fileprivate var snapshot = Snapshot(content: "")
 
         /// The next snapshot, nil at the end of the answer.
         public mutating func next() async throws -> Snapshot? {
             while let event = try await events.next() {
-                guard case .text(let delta) = event else { continue }
-                content += delta
-                return Snapshot(content: content)
+                switch event {
+                case .text(let delta): snapshot.content += delta
+                case .reasoning(let delta): snapshot.reasoning += delta
+                // The answer is what comes last.
+                case .toolOutput: snapshot = Snapshot(content: "")
+                default: continue
+                }
+                return snapshot
             }
             return nil
         }
@@ -38,7 +45,7 @@ extension LanguageModelSession.ResponseStream: AsyncSequence where Content == St
     /// The snapshots.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(events: events.makeAsyncIterator()) }
 
-    /// Only what is new in each step.
+    /// Only what is new of the text in each step, also of text before a call.
     public var deltas: LanguageModelSession.TextDeltas { LanguageModelSession.TextDeltas(events: events) }
 
     /// Waits for the whole answer.
@@ -46,13 +53,19 @@ extension LanguageModelSession.ResponseStream: AsyncSequence where Content == St
     /// - Throws: `CancellationError` when the task or the answer was cancelled before the end.
     public func collect() async throws -> LanguageModelSession.Response<String> {
         var text = ""
+        var reasoning = ""
         for try await event in events {
             switch event {
             case .text(let delta): text += delta
+            case .reasoning(let delta): reasoning += delta
+            // What was said before a call is in the transcript; the answer is what comes last.
+            case .toolOutput: (text, reasoning) = ("", "")
             case .finished(let reason, let usage):
                 if reason == .cancelled { throw CancellationError() }
-                return LanguageModelSession.Response(content: text, finishReason: reason, usage: usage)
-            case .prefill, .token: break
+                return LanguageModelSession.Response(
+                    content: text, reasoning: reasoning, finishReason: reason, usage: usage)
+            case .diagnostic(let problem): text += problem.unfinishedCall ?? ""
+            case .prefill, .token, .toolCall: break
             }
         }
         throw CancellationError()

@@ -1,0 +1,175 @@
+package import ChatTemplates
+
+/// What a model is asked to answer, and in which form.
+package struct ChatRequest: Sendable {
+    /// The form of an answer's text.
+    package enum Format: Sendable, Equatable {
+        case text
+        /// Any JSON object.
+        case json
+        /// JSON that a JSON Schema describes.
+        case schema(JSONValue)
+        /// A text of a GBNF grammar.
+        case grammar(String)
+
+        var pattern: OutputPattern? {
+            switch self {
+            case .text: nil
+            case .json: .schema(["type": "object"])
+            case .schema(let schema): .schema(schema)
+            case .grammar(let text): .gbnf(text)
+            }
+        }
+    }
+
+    package var conversation: Conversation
+    package var choice = CallChoice.auto
+    /// Whether an answer may hold several calls.
+    package var isParallel = true
+    package var format = Format.text
+
+    package init(_ conversation: Conversation) { self.conversation = conversation }
+}
+
+/// A prompt for a model, and how to read the answer.
+package struct ChatPrompt: Sendable {
+    /// With control tokens written out.
+    package let text: String
+    package let tokens: [Int32]
+    package let answer: AnswerFormat
+}
+
+/// How an answer is to be read, and what it is held to.
+package struct AnswerFormat: Sendable {
+    package var syntax = OutputSyntax.plain
+    /// Those that may be called.
+    package var tools: [JSONValue] = []
+    /// The end of the prompt, which may leave a thought open.
+    package var generationPrompt = ""
+    /// Control tokens that are part of the text to be read.
+    package var marks: Set<Int32> = []
+    /// Texts that end an answer although they may be no tokens.
+    package var endTexts: [String] = []
+    /// Most tokens of thought.
+    package var thoughtBudget: Int?
+    /// Whether the model may begin with a thought.
+    package var mayThink = true
+    /// The form of everything but thoughts.
+    package var pattern: OutputPattern?
+    /// The forms of what follows the mark of a call and that of a section of calls.
+    package var callPattern: OutputPattern?
+    package var sectionPattern: OutputPattern?
+
+    package init() {}
+}
+
+extension GGUFLanguageModel {
+    /// Writes the prompt for a conversation, as the model's own template wants it.
+    ///
+    /// - Throws: ``LanguageModelSession/GenerationError``: a template that cannot be read or that refuses the
+    ///   conversation, a schema or a grammar that is not supported, a tool that is not among those of the request.
+    package func prompt(for request: ChatRequest) throws -> ChatPrompt {
+        var conversation = request.conversation
+        if request.choice == .none { conversation.tools = [] }
+        let writer = try writers.writer(hasTools: !conversation.tools.isEmpty)
+        let written: PromptWriter.Prompt
+        do {
+            written = try writer.prompt(for: conversation)
+        } catch {
+            throw LanguageModelSession.GenerationError.conversationRefused(
+                .init(debugDescription: "the model's chat template refuses the conversation: \(error)"))
+        }
+        var answer = AnswerFormat()
+        answer.syntax = writer.syntax
+        answer.tools = conversation.tools
+        answer.generationPrompt = written.generationPrompt
+        answer.marks = marks(of: writer.syntax)
+        answer.endTexts = backend.chatTemplates.endTexts
+        answer.thoughtBudget = conversation.reasoning.isOn == false ? 0 : conversation.reasoning.budget
+        answer.mayThink = conversation.reasoning.isOn != false
+        try setPatterns(of: &answer, request)
+        return ChatPrompt(text: written.text, tokens: backend.encodePrompt(written.text), answer: answer)
+    }
+
+    /// The control tokens that occur in the marks of a syntax.
+    private func marks(of syntax: OutputSyntax) -> Set<Int32> {
+        Set(syntax.marks.flatMap { backend.encode($0, addSpecial: false, parseSpecial: true) })
+            .filter { backend.isControl($0) }
+    }
+
+    // MARK: Forms
+
+    private func setPatterns(of answer: inout AnswerFormat, _ request: ChatRequest) throws {
+        let format = request.format.pattern
+        if let format { try check(format) }
+        var tools = try enforceable(answer.tools)
+        let syntax = answer.syntax
+        switch request.choice {
+        case .none: answer.pattern = format
+        case .auto:
+            let calls = syntax.callPattern(tools: tools, isParallel: request.isParallel)
+            if let format {
+                answer.pattern = calls.map { .choice([format, $0]) } ?? format
+            } else if calls != nil {
+                answer.callPattern = usable(
+                    syntax.callPattern(tools: tools, isParallel: request.isParallel, behindSectionMark: false))
+                answer.sectionPattern = usable(
+                    syntax.callPattern(tools: tools, isParallel: request.isParallel, behindSectionMark: true))
+            }
+        case .required, .named:
+            if case .named(let name) = request.choice {
+                tools = tools.filter { ($0["function"] ?? $0)["name"]?.stringValue?.sameCodePoints(as: name) == true }
+            }
+            guard !tools.isEmpty else {
+                throw LanguageModelSession.GenerationError.invalidOption(
+                    .init(debugDescription: "the tool choice asks for a tool that is not among the tools"))
+            }
+            guard let calls = syntax.callPattern(tools: tools, isParallel: request.isParallel) else {
+                throw LanguageModelSession.GenerationError.unsupportedGuide(
+                    .init(debugDescription: "a call cannot be enforced in the notation of this model"))
+            }
+            answer.pattern = calls
+        }
+        if let pattern = answer.pattern { try check(pattern) }
+    }
+
+    /// With the parameters of each tool in a form that a grammar can hold a call to; where that is not possible, and the
+    /// tool does not insist (`strict`), any object will do.
+    private func enforceable(_ tools: [JSONValue]) throws -> [JSONValue] {
+        try tools.map { tool in
+            let function = tool["function"] ?? tool
+            guard let parameters = function["parameters"], var object = function.objectValue else { return tool }
+            do {
+                try check(.schema(parameters))
+                return tool
+            } catch {
+                if function["strict"]?.boolValue == true { throw error }
+                object["parameters"] = ["type": "object"]
+                return .object(object)
+            }
+        }
+    }
+
+    /// A call that the model makes of its own accord is held to its form where that is possible.
+    private func usable(_ pattern: OutputPattern?) -> OutputPattern? {
+        pattern.flatMap { (try? check($0)) == nil ? nil : $0 }
+    }
+
+    private func check(_ pattern: OutputPattern) throws {
+        do {
+            _ = try backend.makeConstraint(pattern)
+        } catch {
+            throw LanguageModelSession.GenerationError.unsupportedGuide(.init(debugDescription: "\(error)"))
+        }
+    }
+}
+
+extension ModelBackend {
+    /// The tokens of a prompt that a template wrote: one token at the beginning where the model wants one, whether or
+    /// not the template wrote it too.
+    func encodePrompt(_ text: String) -> [Int32] {
+        var tokens = encode(text, addSpecial: false, parseSpecial: true)
+        if let beginOfText, tokens.first != beginOfText { tokens.insert(beginOfText, at: 0) }
+        return tokens
+    }
+}

@@ -1,0 +1,111 @@
+import ChatTemplates
+import Engine
+
+/// Holds an answer to its form: thoughts are free, what follows them obeys a grammar. Where only calls have a form, the
+/// grammar starts at the mark of a call and is over at its end.
+struct AnswerGuide {
+    private enum Phase {
+        /// Nothing is restricted: no form for this part.
+        case free
+        /// The form of the whole answer, before its first token.
+        case beforeAnswer
+        case inAnswer
+        case inCalls
+    }
+
+    private let format: AnswerFormat
+    private let backend: any ModelBackend
+    private var constraint: (any TokenConstraint)?
+    private var phase: Phase
+    private var wasInCalls = false
+    private var mask: TokenMask
+    private var masked: [Float] = []
+    /// What may come before the form begins: the mark of a thought, or white space behind one.
+    private let thoughtMark: Int32?
+    private let blanks: Set<Int32>
+    private var hasThought: Bool
+    private var hasSkippedBlank = false
+
+    /// - Returns: nil if nothing is to be held to a form.
+    init?(_ format: AnswerFormat, _ backend: any ModelBackend) throws {
+        guard format.pattern != nil || format.callPattern != nil || format.sectionPattern != nil else { return nil }
+        self.format = format
+        self.backend = backend
+        mask = TokenMask(count: backend.vocabularySize)
+        phase = format.pattern == nil ? .free : .beforeAnswer
+        let opensThought = format.syntax.opensReasoning(generationPrompt: format.generationPrompt)
+        hasThought = opensThought
+        var mark: Int32?
+        if format.mayThink, !opensThought, let text = format.syntax.reasoning?.open {
+            // An empty thought in the prompt says that there is to be none.
+            let tokens = backend.encode(text, addSpecial: false, parseSpecial: true)
+            let isAsked = !format.generationPrompt.containsText(format.syntax.reasoning?.close ?? "")
+            if tokens.count == 1, isAsked { mark = tokens.first }
+        }
+        thoughtMark = mark
+        let spaces = ["\n", "\n\n", " "].map { backend.encode($0, addSpecial: false, parseSpecial: false) }
+        blanks = Set(spaces.compactMap { $0.count == 1 ? $0.first : nil })
+        if let pattern = format.pattern { constraint = try backend.makeConstraint(pattern) }
+    }
+
+    /// Chooses a token that the form allows.
+    mutating func choose(
+        _ logits: UnsafeBufferPointer<Float>, _ reader: OutputReader, _ sampler: inout Sampler
+    ) throws -> Int32? {
+        guard phase != .free, reader.isAnswering, constraint != nil else {
+            if reader.isReasoning { hasThought = true }
+            return sampler.sample(logits)
+        }
+        try constraint?.mask(into: &mask)
+        var extra: Set<Int32> = []
+        if phase == .beforeAnswer {
+            if hasThought, !hasSkippedBlank { extra.formUnion(blanks) }
+            if !hasThought, let thoughtMark { extra.insert(thoughtMark) }
+        }
+        extra = extra.filter { !mask[$0] }
+        for token in extra { mask[token] = true }
+
+        if masked.isEmpty { masked = Array(repeating: 0, count: logits.count) }
+        let choice = masked.withUnsafeMutableBufferPointer { copy -> Int32? in
+            _ = copy.update(fromContentsOf: logits)
+            mask.apply(to: copy)
+            return sampler.sample(UnsafeBufferPointer(copy))
+        }
+        guard let choice else {
+            throw LanguageModelSession.GenerationError.decodingFailure(
+                .init(debugDescription: "no token of the model can go on in the form that the answer is to have"))
+        }
+        if extra.contains(choice) {
+            if blanks.contains(choice) { hasSkippedBlank = true }
+        } else if !backend.endOfGeneration.contains(choice) {
+            if phase == .beforeAnswer { phase = .inAnswer }
+            try constraint?.accept(choice)
+        }
+        return choice
+    }
+
+    /// To be called when the reader knows the last token: calls begin and end.
+    mutating func follow(_ reader: OutputReader) throws {
+        guard format.pattern == nil else { return }
+        let open = reader.openCalls
+        defer { wasInCalls = open != nil }
+        guard let open else {
+            phase = .free
+            constraint = nil
+            return
+        }
+        guard !wasInCalls else { return }
+        // A token that holds the mark and more was not chosen for the form: such calls are left to the model.
+        guard open.readBytes == 0, let pattern = open.isSection ? format.sectionPattern : format.callPattern else {
+            return
+        }
+        constraint = try backend.makeConstraint(pattern)
+        phase = .inCalls
+    }
+}
+
+extension String {
+    fileprivate func containsText(_ text: String) -> Bool {
+        !text.isEmpty && Array(utf8).firstRange(of: Array(text.utf8)) != nil
+    }
+}
