@@ -46,7 +46,7 @@ struct TemplateTraits: Sendable, Equatable {
                 ], tools: tools)
             // An object printed as Python writes it, or a text that is escaped once more.
             guard has(text, "probe_call", "probe_key", "probe-value", "probe-result"),
-                !has(text, "{'probe_key"), !has(text, "\\\"probe_key")
+                !has(text, "'probe_key': 'probe-value'"), !has(text, "\\\"probe_key")
             else { continue }
             (rendersCalls, wantsArgumentText, wantsNullContent) = (true, isText, isNull)
             break

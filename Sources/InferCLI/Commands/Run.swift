@@ -16,17 +16,28 @@ struct Run: AsyncParsableCommand {
               infer --model qwen-9b.gguf "Name three rivers in Italy."
               infer --model qwen-9b.gguf --raw --echo "Once upon a time"
               infer --model qwen-9b.gguf -f letter.txt --system "Summarise." --json-output
+              infer --model qwen-9b.gguf --tools --reasoning 500 "What is 1234 * 5678?"
+              infer --model qwen-9b.gguf -j '{"type": "object", "properties": {"city": {"type": "string"}}}' \
+                "Where is the Eiffel tower?"
             """)
 
     @OptionGroup(title: "Prompt") var prompt: PromptOptions
     @OptionGroup(title: "Model") var model: ModelOptions
-    @OptionGroup(title: "Answer") var sampling: SamplingOptions
+    @OptionGroup(title: "Answer") var answers: AnswerOptions
+    @OptionGroup(title: "Sampling") var sampling: SamplingOptions
 
-    @Flag(help: "Print one JSON object with text, finish reason and figures, at the end.")
+    @Flag(
+        help: "Print one JSON object with text, reasoning, tool calls, finish reason and figures, at the end.")
     var jsonOutput = false
 
     @Flag(name: [.short, .long], help: "Print model, seed and speed to standard error.")
     var verbose = false
+
+    func validate() throws {
+        guard !prompt.raw || !answers.needsChat else {
+            throw ValidationError("--tools and --reasoning need a chat; they do not go with --raw")
+        }
+    }
 
     func run() async throws {
         Terminal.endQuietlyOnBrokenPipe()
@@ -35,27 +46,27 @@ struct Run: AsyncParsableCommand {
         if text == nil, jsonOutput { throw ValidationError("--json-output needs a prompt") }
         if let text, text.allSatisfy(\.isWhitespace), !prompt.raw { throw ValidationError("the prompt is empty") }
 
+        let plan = try answers.plan(sampling.options(seed: UInt64(UInt32.random(in: 0...UInt32.max))))
         let model = try loadModel()
-        let options = sampling.options(seed: UInt64(UInt32.random(in: 0...UInt32.max)))
         let interrupts = Interrupts()
         guard let text else {
             var chat = ChatLoop(
-                model: model, instructions: prompt.system, options: options, isVerbose: verbose,
+                model: model, instructions: prompt.system, plan: plan, isVerbose: verbose,
                 interrupts: interrupts)
             return try await chat.run()
         }
-        try await answer(text, model, options, interrupts)
+        try await answer(text, model, plan, interrupts)
     }
 
     private func loadModel() throws -> GGUFLanguageModel {
         var progress = ProgressLine()
         defer { progress.clear() }
         progress.show("loading \(model.model)")
-        return try GGUFLanguageModel(path: model.model, configuration: model.configuration)
+        return try GGUFLanguageModel(path: model.model, configuration: try model.configuration())
     }
 
     private func answer(
-        _ text: String, _ model: GGUFLanguageModel, _ options: GenerationOptions, _ interrupts: Interrupts
+        _ text: String, _ model: GGUFLanguageModel, _ plan: AnswerPlan, _ interrupts: Interrupts
     ) async throws {
         let stop = StopFlag()
         let events: AsyncThrowingStream<GenerationEvent, any Error>
@@ -63,11 +74,12 @@ struct Run: AsyncParsableCommand {
             interrupts.handle { stop.set() }
             if prompt.echo, !jsonOutput { Terminal.writeAnswer(text) }
             let tokens = model.tokenize(text, parseSpecial: true)
-            events = model.generate(tokens: tokens, options: options, until: stop)
+            events = model.generate(
+                tokens: tokens, options: plan.options, schema: plan.schema, until: stop)
         } else {
-            let session = LanguageModelSession(model: model, instructions: prompt.system)
+            let session = LanguageModelSession(model: model, tools: plan.tools, instructions: prompt.system)
             interrupts.handle { session.cancel() }
-            events = session.streamResponse(to: text, options: options).events
+            events = plan.events(session, text)
         }
 
         var reader = AnswerReader()
@@ -81,8 +93,8 @@ struct Run: AsyncParsableCommand {
         if !jsonOutput, !printed.hasSuffix("\n") { Terminal.writeAnswer("\n") }
         if let usage = reader.usage {
             let report = RunReport(
-                information: model.information, seed: options.seed ?? 0,
-                text: printed, reason: reader.reason, usage: usage)
+                information: model.information, seed: plan.options.seed ?? 0, text: printed, answer: reader,
+                usage: usage)
             if jsonOutput { Terminal.writeAnswer(try report.json() + "\n") }
             if verbose { Terminal.writeMessage(report.summary) }
         }

@@ -35,19 +35,30 @@ struct ModelOptions: ParsableArguments {
         help: "How the cache stores values.")
     var cacheTypeV = GGUFLanguageModel.CacheType.f16
 
-    @Option(help: "How conversations are written for the model (default: as its file says).")
+    @Option(help: "How conversations are written for the model (default: as the template in its file says).")
     var chatFormat: GGUFLanguageModel.ChatFormat?
+
+    @Option(
+        help: ArgumentHelp(
+            "A Jinja chat template in place of the one in the model file.", valueName: "file"),
+        completion: .file(extensions: ["jinja"]))
+    var chatTemplateFile: String?
 
     func validate() throws {
         if let ctxSize, ctxSize < 1 { throw ValidationError("--ctx-size must be at least 1") }
         if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024") }
+        guard chatFormat == nil || chatTemplateFile == nil else {
+            throw ValidationError("give one of --chat-format and --chat-template-file")
+        }
         guard (1...65536).contains(batchSize) else { throw ValidationError("--batch-size must be 1 to 65536") }
     }
 
-    var configuration: GGUFLanguageModel.Configuration {
+    /// - Throws: when the template's file cannot be read.
+    func configuration() throws -> GGUFLanguageModel.Configuration {
         GGUFLanguageModel.Configuration(
             threads: threads, contextLength: ctxSize, batchSize: batchSize, keyCache: cacheTypeK,
-            valueCache: cacheTypeV, chatFormat: chatFormat)
+            valueCache: cacheTypeV, chatFormat: chatFormat,
+            chatTemplate: try chatTemplateFile.map { try TextFile.contents(of: $0) })
     }
 }
 

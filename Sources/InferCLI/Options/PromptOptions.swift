@@ -39,26 +39,8 @@ struct PromptOptions: ParsableArguments {
     func read() throws -> String? {
         if !text.isEmpty { return text.joined(separator: " ") }
         if let prompt { return prompt }
-        if let file, file != "-" { return try contents(of: file) }
+        if let file, file != "-" { return try TextFile.contents(of: file) }
         if file == nil, Terminal.isInputInteractive { return nil }
-        return try decoded(try FileHandle.standardInput.readToEnd() ?? Data(), from: "standard input")
-    }
-
-    private func contents(of path: String) throws -> String {
-        do {
-            return try decoded(try Data(contentsOf: URL(filePath: path)), from: path)
-        } catch let error as CocoaError {
-            let reason = (error.underlying as? POSIXError).map { String(cString: strerror($0.code.rawValue)) }
-            throw CommandError("cannot read \(path)" + (reason.map { ": \($0.lowercased())" } ?? ""))
-        }
-    }
-
-    private func decoded(_ data: Data, from source: String) throws -> String {
-        guard var text = String(validating: data, as: UTF8.self) else {
-            throw CommandError("\(source) is not UTF-8 text")
-        }
-        // The line break that ends a file is not part of what was asked.
-        if text.hasSuffix("\n") { text.removeLast() }
-        return text
+        return try TextFile.decoded(try FileHandle.standardInput.readToEnd() ?? Data(), from: "standard input")
     }
 }

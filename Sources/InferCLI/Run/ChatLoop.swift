@@ -5,22 +5,22 @@ import InferKit
 struct ChatLoop {
     private let model: GGUFLanguageModel
     private let instructions: String?
-    private let options: GenerationOptions
+    private let plan: AnswerPlan
     private let isVerbose: Bool
     private let interrupts: Interrupts
     private var session: LanguageModelSession
     private var editor = LineEditor()
 
     init(
-        model: GGUFLanguageModel, instructions: String?, options: GenerationOptions, isVerbose: Bool,
+        model: GGUFLanguageModel, instructions: String?, plan: AnswerPlan, isVerbose: Bool,
         interrupts: Interrupts
     ) {
         self.model = model
         self.instructions = instructions
-        self.options = options
+        self.plan = plan
         self.isVerbose = isVerbose
         self.interrupts = interrupts
-        session = LanguageModelSession(model: model, instructions: instructions)
+        session = LanguageModelSession(model: model, tools: plan.tools, instructions: instructions)
     }
 
     mutating func run() async throws {
@@ -33,7 +33,7 @@ struct ChatLoop {
             case .quit: return
             case .help: Terminal.writeMessage(ChatInput.helpText)
             case .clear:
-                session = LanguageModelSession(model: model, instructions: instructions)
+                session = LanguageModelSession(model: model, tools: plan.tools, instructions: instructions)
                 Terminal.writeHint("the conversation is empty")
             case .save(let path): save(to: path)
             case .unknown(let command): Terminal.writeHint("there is no \(command); /help shows what there is")
@@ -64,7 +64,7 @@ struct ChatLoop {
         defer { interrupts.handle(nil) }
         var reader = AnswerReader()
         do {
-            try await reader.follow(session.streamResponse(to: text, options: options).events, isStreaming: true)
+            try await reader.follow(plan.events(session, text), isStreaming: true)
             if !reader.text.hasSuffix("\n") { Terminal.writeAnswer("\n") }
             switch reader.reason {
             case .cancelled: Terminal.writeHint("[stopped]")
@@ -81,7 +81,7 @@ struct ChatLoop {
         }
         if isVerbose, let usage = reader.usage {
             let report = RunReport(
-                information: model.information, seed: options.seed ?? 0, text: reader.text, reason: reader.reason,
+                information: model.information, seed: plan.options.seed ?? 0, text: reader.text, answer: reader,
                 usage: usage)
             Terminal.writeMessage(report.summary)
         }

@@ -6,8 +6,10 @@ struct RunReport {
     let information: ModelInformation
     let seed: UInt64
     let text: String
-    let reason: FinishReason
+    let answer: AnswerReader
     let usage: Usage
+
+    private var reason: FinishReason { answer.reason }
 
     /// Several lines.
     var summary: String {
@@ -58,20 +60,31 @@ struct RunReport {
 
     private struct Document: Encodable {
         struct Figures: Encodable {
-            let promptTokens, cachedPromptTokens, completionTokens: Int
+            let promptTokens, cachedPromptTokens, completionTokens, reasoningTokens: Int
             let promptTokensPerSecond, tokensPerSecond, timeToFirstToken: Double
 
             enum CodingKeys: String, CodingKey {
                 case promptTokens = "prompt_tokens"
                 case cachedPromptTokens = "cached_prompt_tokens"
                 case completionTokens = "completion_tokens"
+                case reasoningTokens = "reasoning_tokens"
                 case promptTokensPerSecond = "prompt_tokens_per_second"
                 case tokensPerSecond = "tokens_per_second"
                 case timeToFirstToken = "time_to_first_token"
             }
         }
 
+        struct Call: Encodable {
+            let id, name: String
+            let arguments: GeneratedContent
+            /// Nil for a call that was not run.
+            let output: String?
+        }
+
         let text: String
+        let reasoning: String?
+        let toolCalls: [Call]?
+        let diagnostics: [String]?
         let finishReason: String
         let stopSequence: String?
         let model: String?
@@ -79,13 +92,23 @@ struct RunReport {
         let usage: Figures
 
         enum CodingKeys: String, CodingKey {
-            case text, model, seed, usage
+            case text, reasoning, diagnostics, model, seed, usage
+            case toolCalls = "tool_calls"
             case finishReason = "finish_reason"
             case stopSequence = "stop_sequence"
         }
 
         init(_ report: RunReport) {
             text = report.text
+            let answer = report.answer
+            reasoning = answer.reasoning.isEmpty ? nil : answer.reasoning
+            // Outputs come in the order of the calls.
+            let calls = answer.toolCalls.enumerated().map { index, call in
+                let output = index < answer.toolOutputs.count ? answer.toolOutputs[index].text : nil
+                return Call(id: call.id, name: call.toolName, arguments: call.arguments, output: output)
+            }
+            toolCalls = calls.isEmpty ? nil : calls
+            diagnostics = answer.problems.isEmpty ? nil : answer.problems.map(\.message)
             model = report.information.name
             seed = report.seed
             switch report.reason {
@@ -97,7 +120,7 @@ struct RunReport {
             }
             usage = Figures(
                 promptTokens: report.usage.promptTokens, cachedPromptTokens: report.usage.cachedPromptTokens,
-                completionTokens: report.usage.generatedTokens,
+                completionTokens: report.usage.generatedTokens, reasoningTokens: report.usage.reasoningTokens,
                 promptTokensPerSecond: RunReport.rounded(report.usage.promptTokensPerSecond),
                 tokensPerSecond: RunReport.rounded(report.usage.tokensPerSecond),
                 timeToFirstToken: RunReport.rounded(RunReport.seconds(report.usage.timeToFirstToken)))

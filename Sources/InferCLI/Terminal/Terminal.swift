@@ -34,6 +34,11 @@ enum Terminal {
         writeMessage(usesColor ? "\u{1b}[2m\(text)\u{1b}[0m\n" : text + "\n")
     }
 
+    /// What is written as messages from here on is fainter, where color is wanted.
+    static func startFaint() { if usesColor { writeMessage("\u{1b}[2m") } }
+
+    static func endFaint() { if usesColor { writeMessage("\u{1b}[0m") } }
+
     private static func environment(_ name: String) -> String {
         ProcessInfo.processInfo.environment[name] ?? ""
     }

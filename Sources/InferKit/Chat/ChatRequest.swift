@@ -155,7 +155,7 @@ extension GGUFLanguageModel {
         pattern.flatMap { (try? check($0)) == nil ? nil : $0 }
     }
 
-    private func check(_ pattern: OutputPattern) throws {
+    func check(_ pattern: OutputPattern) throws {
         do {
             _ = try backend.makeConstraint(pattern)
         } catch {

@@ -5,8 +5,8 @@ import Engine
 /// Between two tokens it lets other sequences of the same model have their turn.
 actor SequenceRunner {
     enum Prompt: Sendable {
-        /// The answer is plain text.
-        case tokens([Int32])
+        /// Without a format the answer is plain text.
+        case tokens([Int32], AnswerFormat?)
         case chat(ChatPrompt)
     }
 
@@ -101,7 +101,7 @@ actor SequenceRunner {
     /// split it in another way than the model did, and a recurrent state cannot be rewound.
     private func tokens(for prompt: Prompt, _ generator: any TokenGenerator) -> [Int32] {
         switch prompt {
-        case .tokens(let tokens): return tokens
+        case .tokens(let tokens, _): return tokens
         case .chat(let prompt):
             guard let contextText, prompt.text.utf8.starts(with: contextText.utf8) else { return prompt.tokens }
             let rest = String(decoding: prompt.text.utf8.dropFirst(contextText.utf8.count), as: UTF8.self)
@@ -133,6 +133,9 @@ actor SequenceRunner {
 extension SequenceRunner.Prompt {
     /// How the answer is read; nil: as plain text.
     fileprivate var format: AnswerFormat? {
-        if case .chat(let prompt) = self { prompt.answer } else { nil }
+        switch self {
+        case .tokens(_, let format): format
+        case .chat(let prompt): prompt.answer
+        }
     }
 }

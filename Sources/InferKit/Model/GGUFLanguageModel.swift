@@ -1,3 +1,5 @@
+import ChatTemplates
+
 /// A language model from a GGUF file.
 ///
 /// The weights stay in the file, which is mapped into memory; any number of sessions use them side by side, each
@@ -56,10 +58,22 @@ public final class GGUFLanguageModel: Sendable {
     }
 
     /// The same, and a flag that ends the stream with ``FinishReason/cancelled`` and the figures so far.
+    /// - Parameter schema: the form of the continuation, as ``GenerationOptions/grammar`` is one too.
+    /// - Throws: ``LanguageModelSession/GenerationError`` through the stream.
     package func generate(
-        tokens: [Int32], options: GenerationOptions, until flag: StopFlag
+        tokens: [Int32], options: GenerationOptions, schema: GenerationSchema? = nil, until flag: StopFlag
     ) -> AsyncThrowingStream<GenerationEvent, any Error> {
-        generate(.tokens(tokens), options, flag)
+        var format: AnswerFormat?
+        if let pattern = schema.map({ OutputPattern.schema($0.json) }) ?? options.grammar.map({ .gbnf($0) }) {
+            do {
+                try check(pattern)
+            } catch {
+                return AsyncThrowingStream { $0.finish(throwing: error) }
+            }
+            format = AnswerFormat()
+            format?.pattern = pattern
+        }
+        return generate(.tokens(tokens, format), options, flag)
     }
 
     /// Answers a conversation that ``prompt(for:)`` has written: text, thoughts and calls as events.
