@@ -111,14 +111,29 @@ private func endlessModel(_ directory: TemporaryDirectory) throws -> String {
         }
     }
 
-    @Test func aModelWithoutATemplateSaysWhatToDo() throws {
+    @Test func aModelWithoutATemplateTakesTheDefault() throws {
         let directory = try TemporaryDirectory()
         let path = try ToyModel.llama.write(to: directory)
-        let result = try InferProcess.run(["-m", path, "Hi"])
-        #expect(result.status == 1)
-        #expect(result.errors.contains("--raw"))
-        #expect(try InferProcess.run(["-m", path, "--raw", "Hi", "-n", "2"]).status == 0)
-        #expect(try InferProcess.run(["-m", path, "--chat-format", "chatml", "Hi", "-n", "2"]).status == 0)
+        let result = try InferProcess.run(["-m", path, "--temp", "0", "-n", "3", "hello"])
+        #expect(result.status == 0)
+        let same = try InferProcess.run(["-m", path, "--chat-format", "chatml", "--temp", "0", "-n", "3", "hello"])
+        #expect(same.output == result.output)
+    }
+
+    @Test func aTemplateOfTheUserTakesThePlaceOfTheFiles() throws {
+        let directory = try TemporaryDirectory()
+        let story = try directory.write(Array("{{ messages[0].content }} upon a time".utf8), to: "story.jinja")
+        let expected = try InferProcess.run(["-m", model, "--temp", "0", "-n", "9", "--raw", "Once upon a time"])
+        let result = try InferProcess.run(
+            ["-m", model, "--temp", "0", "-n", "9", "--chat-template-file", story, "Once"])
+        #expect(result.output == expected.output)
+        let broken = try directory.write(Array("{% if %}".utf8), to: "broken.jinja")
+        let failed = try InferProcess.run(["-m", model, "--chat-template-file", broken, "Once"])
+        #expect(failed.status == 1)
+        #expect(failed.errors.hasPrefix("Error: the model's chat template cannot be read: syntax: "))
+        let refusing = try directory.write(Array("{{ raise_exception('No, thanks.') }}".utf8), to: "no.jinja")
+        let refused = try InferProcess.run(["-m", model, "--chat-template-file", refusing, "Once"])
+        #expect(refused.errors == "Error: the model's chat template refuses the conversation: No, thanks.\n")
     }
 
     @Test(arguments: [["--help"], ["run", "--help"], ["debug", "--help"]])
