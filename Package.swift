@@ -19,7 +19,7 @@ let package = Package(
         .target(name: "ChatTemplates"),
         .target(name: "Engine", dependencies: ["CKernels", "GGUF"]),
         .target(name: "InferKit", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
-        .target(name: "ModelTools", dependencies: ["GGUF"]),
+        .target(name: "ModelTools", dependencies: ["Engine", "Tokenization", "GGUF"]),
         .executableTarget(
             name: "InferCLI",
             dependencies: [
@@ -36,7 +36,8 @@ let package = Package(
         .testTarget(name: "ChatTemplatesTests", dependencies: ["ChatTemplates"]),
         .testTarget(
             name: "EngineTests", dependencies: ["Engine", "CKernels", "CAllocationProbe", "GGUF", "TestSupport"]),
-        .testTarget(name: "ModelToolsTests", dependencies: ["ModelTools", "GGUF"]),
+        .testTarget(
+            name: "ModelToolsTests", dependencies: ["ModelTools", "Engine", "Tokenization", "GGUF", "TestSupport"]),
         .testTarget(
             name: "InferKitTests",
             dependencies: ["InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF", "TestSupport"]),

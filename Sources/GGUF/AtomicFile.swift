@@ -9,11 +9,12 @@
 /// A file that appears under its name only when it is complete.
 ///
 /// Until `commit()` the data is in a temporary file in the same folder; when the object goes away without it, that file
-/// is removed.
+/// is removed, unless it was asked for by name to go on with later.
 final class AtomicFile {
     private let path: String
     private let temporaryPath: String
     private let descriptor: Int32
+    private let isKept: Bool
     private var buffer: [UInt8] = []
     private var isCommitted = false
 
@@ -24,7 +25,51 @@ final class AtomicFile {
         self.path = path
         temporaryPath = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).part"
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        isKept = false
         guard descriptor >= 0 else { throw .io(path: temporaryPath, operation: "create", code: errno) }
+    }
+
+    /// Goes on with `partialPath` where it exists. Without `commit()` it stays, so that a later run can go on.
+    /// - Throws: `.io`, also while another run writes that file.
+    init(path: String, partialPath: String) throws(GGUFError) {
+        self.path = path
+        temporaryPath = partialPath
+        isKept = true
+        descriptor = open(partialPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw .io(path: partialPath, operation: "create", code: errno) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw .io(path: partialPath, operation: "lock", code: errno)
+        }
+    }
+
+    /// What a kept file already holds.
+    func existingBytes() throws(GGUFError) -> Int {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw .io(path: temporaryPath, operation: "look at", code: errno)
+        }
+        return Int(status.st_size)
+    }
+
+    /// True when the file begins with these bytes.
+    func begins(with bytes: [UInt8]) -> Bool {
+        var found = [UInt8](repeating: 0, count: bytes.count)
+        var done = 0
+        while done < found.count {
+            let part = found.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { pread(descriptor, $0 + done, bytes.count - done, off_t(done)) } ?? 0
+            }
+            guard part > 0 else { return false }
+            done += part
+        }
+        return found == bytes
+    }
+
+    /// Cuts a kept file to its first `length` bytes; what is written next comes behind them.
+    func truncate(to length: Int) throws(GGUFError) {
+        guard ftruncate(descriptor, off_t(length)) == 0, lseek(descriptor, off_t(length), SEEK_SET) >= 0 else {
+            throw .io(path: temporaryPath, operation: "cut", code: errno)
+        }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(GGUFError) {
@@ -78,7 +123,9 @@ final class AtomicFile {
     }
 
     deinit {
+        // What a kept file lacks has to be made again.
+        if isKept, !isCommitted { try? flush() }
         close(descriptor)
-        if !isCommitted { unlink(temporaryPath) }
+        if !isCommitted, !isKept { unlink(temporaryPath) }
     }
 }

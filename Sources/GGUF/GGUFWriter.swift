@@ -74,6 +74,34 @@ package struct GGUFWriter {
         try output.commit()
     }
 
+    /// As `write(to:)`, but what a broken run has written stays under `partialPath`, and the next run goes on behind the
+    /// last whole tensor there. The caller chooses a name that no other source or setting shares.
+    /// - Parameter resumed: called once with the bytes of tensor data that were there already.
+    /// - Throws: as `write(to:)`; `.io` with EWOULDBLOCK while another run writes that file.
+    package func write(to path: String, partialPath: String, resumed: (Int) -> Void) throws {
+        let output = try AtomicFile(path: path, partialPath: partialPath)
+        let alignment = try checkedAlignment()
+        let head = try self.head(alignment: alignment)
+        let existing = try output.existingBytes()
+        var end = head.count
+        var first = 0
+        if existing > head.count, output.begins(with: head) {
+            while first < tensors.count {
+                let size = tensors[first].byteCount
+                let next = end + size + padding(after: size, alignment: alignment).count
+                if next > existing { break }
+                (end, first) = (next, first + 1)
+            }
+            try output.truncate(to: end)
+        } else {
+            try output.truncate(to: 0)
+            try head.withUnsafeBytes(output.write)
+        }
+        resumed(tensors[..<first].reduce(0) { $0 + $1.byteCount })
+        try emit(tensors[first...], alignment: alignment, output.write)
+        try output.commit()
+    }
+
     /// Writes a split file: parts `PREFIX-00001-of-0000N.gguf` … with at most `tensorBytesPerPart` bytes of tensor data
     /// each, but always at least one tensor. The metadata go into the first part.
     ///
@@ -117,6 +145,10 @@ package struct GGUFWriter {
         let alignment = try checkedAlignment()
         let head = try self.head(alignment: alignment)
         try head.withUnsafeBytes(sink)
+        try emit(tensors[...], alignment: alignment, sink)
+    }
+
+    private func emit(_ tensors: ArraySlice<Entry>, alignment: Int, _ sink: Sink) throws {
         for tensor in tensors {
             var written = 0
             try tensor.produce { piece in

@@ -20,6 +20,7 @@ struct Infer: AsyncParsableCommand {
             Bench.self,
             Doctor.self,
             Inspect.self,
+            Quantize.self,
             Synth.self,
             Debug.self,
         ],

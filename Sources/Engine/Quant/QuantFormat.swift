@@ -50,6 +50,16 @@ package struct QuantFormat: @unchecked Sendable, Hashable, CustomStringConvertib
         return values
     }
 
+    /// One row of weights as floats by the kernels.
+    /// - Parameters:
+    ///   - row: whole blocks of `columns` weights.
+    ///   - values: room for `columns` floats.
+    package func dequantize(
+        _ row: UnsafeRawPointer, columns: Int, into values: UnsafeMutablePointer<Float>
+    ) {
+        ck_dequantize(kernel, row, columns, values)
+    }
+
     package static func == (a: QuantFormat, b: QuantFormat) -> Bool { a.kernel == b.kernel }
     package func hash(into hasher: inout Hasher) { hasher.combine(kernel) }
 }

@@ -1,0 +1,199 @@
+import ArgumentParser
+import Engine
+import Foundation
+import GGUF
+import ModelTools
+
+/// `infer quantize`: a model file with smaller weights.
+struct Quantize: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write a model file with its weights in other number formats.",
+        discussion: """
+            The source holds F32, F16, BF16 or Q8_0 weights; the target is a number format or one of the mixtures \
+            people know. A run that is broken off goes on where it was when it is called again.
+
+              infer quantize model-f16.gguf model-q4.gguf Q4_K_M
+              infer quantize model-f16.gguf model-q4.gguf Q4_K_M --tensor-type 'ffn_down=Q6_K' --dry-run
+            """)
+
+    @Argument(help: ArgumentHelp("The GGUF file to read.", valueName: "source"))
+    var source: String
+
+    @Argument(help: ArgumentHelp("The GGUF file to write.", valueName: "target"))
+    var target: String
+
+    @Argument(help: ArgumentHelp("\(QuantMixture.all.map { $0.name }.joined(separator: ", ")).", valueName: "type"))
+    var type: String
+
+    @Option(
+        help: ArgumentHelp(
+            "Another format for matrices whose name matches a regular expression; may be repeated, the first match "
+                + "counts.", valueName: "regex=type"))
+    var tensorType: [String] = []
+
+    @Option(help: ArgumentHelp("Format of the output matrix.", valueName: "type"))
+    var outputType: String?
+
+    @Option(help: ArgumentHelp("Format of the embedding table.", valueName: "type"))
+    var tokenEmbeddingType: String?
+
+    @Option(help: ArgumentHelp("An importance matrix: which columns matter.", valueName: "file"))
+    var imatrix: String?
+
+    @Option(
+        name: [.customShort("t"), .long], help: ArgumentHelp("Threads (default: physical cores).", valueName: "n"))
+    var threads: Int?
+
+    @Flag(help: "Show the tensors and the size without writing.")
+    var dryRun = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func validate() throws {
+        guard QuantMixture(name: type) != nil else {
+            throw ValidationError(
+                "unknown type \(type); there are: \(QuantMixture.all.map { $0.name }.joined(separator: ", "))")
+        }
+        _ = try exceptions()
+        if let threads, !(1...1024 ~= threads) { throw ValidationError("--threads must be 1 to 1024") }
+    }
+
+    func run() throws {
+        guard let mixture = QuantMixture(name: type) else { return }
+        let file = try GGUFFile(path: source)
+        let plan = try QuantizePlan(file, mixture: mixture, exceptions: try exceptions())
+        let clock = ContinuousClock()
+        let start = clock.now
+        if !dryRun {
+            let importance = try imatrix.map { try ImportanceMatrix(path: $0) }
+            let quantizer = try Quantizer(
+                file, plan: plan, importance: importance, threads: threads ?? EngineOptions().threads)
+            try write(quantizer)
+        }
+        let report = QuantizeReport(file: file, plan: plan, target: dryRun ? nil : target, seconds: clock.now - start)
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        } else {
+            print(report.text)
+        }
+    }
+
+    private func write(_ quantizer: Quantizer) throws {
+        var line = ProgressLine()
+        var shown = -1
+        let clock = ContinuousClock()
+        let start = clock.now
+        var first: Int?
+        defer { line.clear() }
+        try quantizer.write(to: target) { done, total in
+            let atStart = first ?? done
+            first = atStart
+            let permille = done * 1000 / max(1, total)
+            guard permille != shown else { return true }
+            shown = permille
+            let seconds = (clock.now - start) / .seconds(1)
+            let left = done > atStart ? seconds * Double(total - done) / Double(done - atStart) : 0
+            line.show(String(format: "quantizing %.1f %%, %.0f s left", Double(permille) / 10, left))
+            return true
+        }
+    }
+
+    private func exceptions() throws -> QuantizePlan.Exceptions {
+        var exceptions = QuantizePlan.Exceptions()
+        exceptions.output = try outputType.map(Self.format)
+        exceptions.embedding = try tokenEmbeddingType.map(Self.format)
+        for rule in tensorType {
+            guard let split = rule.lastIndex(of: "=") else {
+                throw ValidationError("--tensor-type \(rule): expected REGEX=TYPE")
+            }
+            do {
+                exceptions.patterns.append(
+                    (
+                        try TensorPattern(String(rule[..<split])),
+                        try Self.format(String(rule[rule.index(after: split)...]))
+                    ))
+            } catch let error as QuantizeError { throw ValidationError("--tensor-type: \(error)") }
+        }
+        return exceptions
+    }
+
+    private static func format(_ name: String) throws -> GGUFTensorType {
+        guard let type = GGUFTensorType(name: name), QuantFormat.find(type) != nil else {
+            let known = QuantFormat.all.map { $0.name }.joined(separator: ", ")
+            throw ValidationError("unknown format \(name); there are: \(known)")
+        }
+        return type
+    }
+}
+
+/// What was, or would be, written.
+private struct QuantizeReport: Encodable {
+    struct Tensor: Encodable {
+        var name: String
+        var shape: [Int]
+        var from: String
+        var to: String
+        var bytes: Int
+    }
+
+    var source: String
+    var target: String?
+    var sourceBytes: Int
+    var targetBytes: Int
+    var bitsPerWeight: Double
+    var seconds: Double
+    var tensors: [Tensor]
+
+    init(file: GGUFFile, plan: QuantizePlan, target: String?, seconds: Duration) {
+        source = file.path
+        self.target = target
+        sourceBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
+        targetBytes = plan.byteCount
+        bitsPerWeight = plan.bitsPerWeight
+        self.seconds = seconds / .seconds(1)
+        tensors = plan.items.map { item in
+            Tensor(
+                name: item.tensor.name, shape: item.tensor.dimensions, from: item.tensor.type.name, to: item.type.name,
+                bytes: item.byteCount)
+        }
+    }
+
+    var text: String {
+        var lines: [String] = []
+        if target == nil {
+            for tensor in tensors {
+                let shape = tensor.shape.map(String.init).joined(separator: " × ")
+                lines.append(
+                    [tensor.name.padded(40), "\(tensor.from) → \(tensor.to)".padded(16), shape.padded(22)].joined()
+                        + "\(tensor.bytes)")
+            }
+        }
+        var counts: [String: (tensors: Int, bytes: Int)] = [:]
+        for tensor in tensors {
+            counts[tensor.to, default: (0, 0)].tensors += 1
+            counts[tensor.to, default: (0, 0)].bytes += tensor.bytes
+        }
+        for (type, count) in counts.sorted(by: { $0.value.bytes > $1.value.bytes }) {
+            lines.append("\(type.padded(8))\(count.tensors) tensors, \(Self.size(count.bytes))")
+        }
+        let size = "\(Self.size(sourceBytes)) → \(Self.size(targetBytes))"
+        lines.append(String(format: "%@, %.2f bits per weight", size, bitsPerWeight))
+        if let target { lines.append(String(format: "%@ written in %.1f s", target, seconds)) }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func size(_ bytes: Int) -> String {
+        bytes >= 1_000_000_000
+            ? String(format: "%.2f GB", Double(bytes) / 1e9) : String(format: "%.2f MB", Double(bytes) / 1e6)
+    }
+}
+
+extension String {
+    /// Filled up with spaces.
+    fileprivate func padded(_ width: Int) -> String {
+        count < width ? self + String(repeating: " ", count: width - count) : self + " "
+    }
+}

@@ -1,0 +1,136 @@
+import Engine
+import Foundation
+package import GGUF
+import Synchronization
+
+/// Writes a model file with its matrices in other formats.
+///
+/// Row by row: the source becomes floats, each block is searched for its best scales, and the bytes go out in the order
+/// of the file. Memory is a few megabytes whatever the size of the model. The result does not depend on the number of
+/// threads.
+package struct Quantizer {
+    private let source: GGUFFile
+    private let plan: QuantizePlan
+    private let importance: ImportanceMatrix?
+    private let pool: ThreadPool
+
+    /// - Throws: `QuantizeError.unsupportedSource`, `.unsupportedTarget`.
+    package init(
+        _ source: GGUFFile, plan: QuantizePlan, importance: ImportanceMatrix? = nil, threads: Int
+    ) throws(QuantizeError) {
+        for item in plan.items where item.isChanged {
+            guard QuantFormat.find(item.tensor.type) != nil else {
+                throw .unsupportedSource(tensor: item.tensor.name, type: item.tensor.type)
+            }
+            guard RowEncoder(item.type) != nil else { throw .unsupportedTarget(item.type) }
+        }
+        self.source = source
+        self.plan = plan
+        self.importance = importance
+        pool = ThreadPool(threads: threads)
+    }
+
+    /// Writes the file. A run that ends early leaves what it has beside `path`, and the same call goes on from there.
+    /// - Parameter progress: called with the bytes written so far and those of all tensors; false stops.
+    /// - Throws: `QuantizeError.notFinite`, `.cancelled`, `.sameFile`, `GGUFError`.
+    package func write(to path: String, progress: @escaping (Int, Int) -> Bool) throws {
+        guard !Self.isSameFile(path, source.path) else { throw QuantizeError.sameFile(path) }
+        var writer = GGUFWriter(metadata: try metadata())
+        let total = plan.byteCount
+        let done = Atomic<Int>(0)
+        func advance(_ bytes: Int) throws(QuantizeError) {
+            let now = done.add(bytes, ordering: .relaxed).newValue
+            guard progress(now, total) else { throw .cancelled }
+        }
+        for item in plan.items {
+            try writer.add(tensor: item.tensor.name, dimensions: item.tensor.dimensions, type: item.type) { sink in
+                try produce(item) { piece in
+                    try sink(piece)
+                    try advance(piece.count)
+                }
+            }
+        }
+        let partial = "\(path).\(identity()).part"
+        do {
+            try writer.write(to: path, partialPath: partial) { _ = done.add($0, ordering: .relaxed) }
+        } catch let error as QuantizeError where error != .cancelled {
+            // The source is at fault: going on later would end at the same place.
+            try? FileManager.default.removeItem(atPath: partial)
+            throw error
+        }
+    }
+
+    private func metadata() throws(GGUFError) -> [(String, GGUFValue)] {
+        let own = [GGUFFileType.key, "general.quantization_version"]
+        let split = ["split.no", "split.count", "split.tensors.count"]
+        var entries: [(String, GGUFValue)] = []
+        for key in source.metadata.keys where !own.contains(key) && !split.contains(key) {
+            if let value = source.metadata[key] { entries.append((key, value)) }
+        }
+        entries.append(("general.quantization_version", .uint32(2)))
+        if let number = GGUFFileType.number(plan.mixture.name) {
+            entries.append((GGUFFileType.key, .uint32(UInt32(number))))
+        }
+        return entries
+    }
+
+    /// Names the work: another source, another plan or another importance matrix never goes on with this one's file.
+    private func identity() -> String {
+        var hash = FNV1a()
+        let attributes = try? FileManager.default.attributesOfItem(atPath: source.path)
+        hash.add("\(source.path) \(source.fileSize) \(attributes?[.modificationDate] as? Date ?? .distantPast)")
+        for item in plan.items { hash.add("\(item.tensor.name) \(item.type.rawValue)") }
+        hash.add(importance?.fingerprint ?? "")
+        return String(hash.value, radix: 16)
+    }
+
+    private static func isSameFile(_ a: String, _ b: String) -> Bool {
+        let files = [a, b].map { try? FileManager.default.attributesOfItem(atPath: $0) }
+        guard let x = files[0], let y = files[1] else { return false }
+        return x[.systemFileNumber] as? Int == y[.systemFileNumber] as? Int
+            && x[.systemNumber] as? Int == y[.systemNumber] as? Int
+    }
+
+    // MARK: One tensor
+
+    private func produce(_ item: QuantizePlan.Item, sink: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let tensor = item.tensor
+        guard item.isChanged, let format = QuantFormat.find(tensor.type), let encoder = RowEncoder(item.type) else {
+            // In pieces, so that progress shows and a stop is heard.
+            for start in stride(from: 0, to: tensor.bytes.count, by: Self.pieceBytes) {
+                let end = min(start + Self.pieceBytes, tensor.bytes.count)
+                try sink(UnsafeRawBufferPointer(rebasing: tensor.bytes[start..<end]))
+            }
+            return
+        }
+        let columns = tensor.dimensions[0]
+        let rows = tensor.dimensions.dropFirst().reduce(1, *)
+        let rowBytes = item.type.byteCount(of: columns) ?? 0
+        let pieceRows = max(1, min(rows, Self.pieceBytes / max(1, rowBytes)))
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceRows * rowBytes, alignment: 64)
+        defer { piece.deallocate() }
+        guard let source = tensor.bytes.baseAddress, let target = piece.baseAddress else { return }
+        let flaw = Flaw()
+        let weights = try importance?.weights(
+            for: tensor.name, columns: columns, experts: tensor.dimensions.dropFirst(2).first ?? 1)
+        for first in stride(from: 0, to: rows, by: pieceRows) {
+            let count = min(pieceRows, rows - first)
+            let work = RowWork(
+                source: source + first * format.rowBytes(columns: columns), target: target, format: format,
+                encoder: encoder, columns: columns, rowBytes: rowBytes,
+                importance: weights,
+                rowsPerExpert: tensor.dimensions[1], firstRow: first, flaw: flaw)
+            pool.run(count, scratch: 2 * RowEncoder.scratchBytes(columns: columns), work) { work, rows, worker in
+                for row in rows { work.run(row, worker.scratch) }
+            }
+            if let (row, column, value) = flaw.first {
+                throw QuantizeError.notFinite(
+                    tensor: tensor.name, row: row, column: column, value: "\(value)")
+            }
+            try sink(UnsafeRawBufferPointer(rebasing: piece[..<(count * rowBytes)]))
+        }
+    }
+
+    /// A piece is what is made at a time; it fits the cache that the cores share.
+    private static let pieceBytes = 4 << 20
+}

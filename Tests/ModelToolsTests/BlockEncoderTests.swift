@@ -1,0 +1,130 @@
+import Engine
+import GGUF
+import TestSupport
+import Testing
+
+@testable import ModelTools
+
+@Suite struct BlockEncoderTests {
+    /// Root of the mean square error of normal values, as a part of their standard deviation. The bounds are what a
+    /// good quantizer of that many levels reaches on this distribution; rounding to the extreme's scale does not.
+    @Test(
+        arguments: [
+            (.q8_0, 0.006), (.q4_0, 0.087), (.q4_1, 0.075), (.q5_0, 0.044), (.q5_1, 0.037), (.q2_K, 0.29),
+            (.q3_K, 0.165),
+            (.q4_K, 0.073), (.q5_K, 0.037), (.q6_K, 0.0185), (.iq4_NL, 0.075), (.iq4_XS, 0.075), (.mxfp4, 0.13),
+        ] as [(GGUFTensorType, Double)])
+    func normalValues(type: GGUFTensorType, bound: Double) throws {
+        var random = SeededRandom(seed: 5)
+        let values = (0..<16_384).map { _ in random.normal() }
+        let found = try roundTrip(values, type, columns: 256)
+        let error = zip(values, found).reduce(0.0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) } / 16_384
+        #expect(error.squareRoot() < bound, "\(error.squareRoot())")
+    }
+
+    /// What a format can say exactly, it says again.
+    @Test(arguments: BlockEncoder.all.map { $0.type })
+    func itsOwnValues(type: GGUFTensorType) throws {
+        let format = try #require(QuantFormat.find(type))
+        var random = SeededRandom(seed: 6)
+        let first = try roundTrip((0..<4096).map { _ in random.normal() }, type, columns: 256)
+        let again = try roundTrip(first, type, columns: 256)
+        let energy = first.reduce(0.0) { $0 + Double($1 * $1) }
+        let error = zip(first, again).reduce(0.0) { $0 + Double(($1.0 - $1.1) * ($1.0 - $1.1)) }
+        #expect((error / energy).squareRoot() < 0.02, "\(format) \((error / energy).squareRoot())")
+    }
+
+    @Test(arguments: BlockEncoder.all.map { $0.type })
+    func unusualValues(type: GGUFTensorType) throws {
+        let zeros = [Float](repeating: 0, count: 256)
+        #expect(try roundTrip(zeros, type, columns: 256).allSatisfy { $0 == 0 })
+        for scale: Float in [0x1p-133, 1e-30, 1e-9, 3e4, 1e30, 3e38] {
+            let alternating = (0..<256).map { $0 % 2 == 0 ? scale : -scale / 2 }
+            let found = try roundTrip(alternating, type, columns: 256)
+            #expect(found.allSatisfy { $0.isFinite }, "\(scale)")
+        }
+        for constant: Float in [0.7, -0.7] {
+            let found = try roundTrip([Float](repeating: constant, count: 256), type, columns: 256)
+            // A power-of-two scale is the coarsest.
+            #expect(found.allSatisfy { abs($0 - constant) < 0.1 * abs(constant) }, "\(found[0])")
+        }
+        var outlier = zeros
+        outlier[100] = -3
+        let found = try roundTrip(outlier, type, columns: 256)
+        #expect(abs(found[100] + 3) < 0.05)
+        #expect(found.enumerated().allSatisfy { $0 == 100 || abs($1) < 0.1 })
+    }
+
+    /// Errors go where they matter least.
+    @Test(arguments: BlockEncoder.all.map { $0.type }.filter { $0 != .q8_0 })
+    func importance(type: GGUFTensorType) throws {
+        var random = SeededRandom(seed: 7)
+        let values = (0..<8192).map { _ in random.normal() }
+        let weights = (0..<256).map { $0 % 16 == 3 ? Float(50) : 1 }
+        func weightedError(_ found: [Float]) -> Float {
+            zip(values, found).enumerated().reduce(0) { sum, pair in
+                let difference = pair.element.0 - pair.element.1
+                return sum + weights[pair.offset % 256] * difference * difference
+            }
+        }
+        let plain = weightedError(try roundTrip(values, type, columns: 256))
+        let weighted = weightedError(try roundTrip(values, type, columns: 256, importance: weights))
+        #expect(type == .mxfp4 ? weighted <= plain : weighted < 0.98 * plain, "\(weighted) \(plain)")
+    }
+
+    @Test func everyHalfIsItsOwnNearest() {
+        for bits in UInt16.min...UInt16.max {
+            let value = Float(halfBits: bits)
+            guard !value.isNaN else {
+                #expect(Float(halfBits: value.halfBits).isNaN)
+                continue
+            }
+            #expect(value.halfBits == bits)
+        }
+    }
+
+    @Test(
+        arguments: [
+            (1 + 0x1p-11, 0x3c00), (1 + 0x1.8p-10, 0x3c02), (1 + 0x1p-11 + 0x1p-20, 0x3c01), (65519, 0x7bff),
+            (65520, 0x7c00), (0x1p-25, 0), (0x1.8p-25, 1), (-0x1p-24, 0x8001), (0x1.ffep-15, 0x0400), (1e30, 0x7c00),
+        ] as [(Float, UInt16)])
+    func halvesRoundToEven(value: Float, bits: UInt16) { #expect(value.halfBits == bits) }
+
+    @Test(
+        arguments: [
+            (1, 0x3f80), (1 + 0x1p-8, 0x3f80), (1 + 0x1.8p-7, 0x3f82), (1 + 0x1p-8 + 0x1p-20, 0x3f81),
+            (-3.4e38, 0xff80),
+        ] as [(Float, UInt16)])
+    func bfloat16RoundsToEven(value: Float, bits: UInt16) { #expect(value.bfloat16Bits == bits) }
+
+    /// Encodes rows and decodes them by the engine's readable definition.
+    private func roundTrip(
+        _ values: [Float], _ type: GGUFTensorType, columns: Int, importance: [Float]? = nil
+    ) throws -> [Float] {
+        let format = try #require(QuantFormat.find(type))
+        let encoder = try #require(RowEncoder(type))
+        let scratch = UnsafeMutableRawPointer.allocate(
+            byteCount: 2 * RowEncoder.scratchBytes(columns: columns), alignment: 64)
+        defer { scratch.deallocate() }
+        let row = scratch.assumingMemoryBound(to: Float.self)
+        var found: [Float] = []
+        for start in stride(from: 0, to: values.count, by: columns) {
+            for column in 0..<columns { row[column] = values[start + column] }
+            var bytes = [UInt8](repeating: 0xAA, count: format.rowBytes(columns: columns))
+            bytes.withUnsafeMutableBufferPointer { bytes in
+                guard let base = bytes.baseAddress else { return }
+                encoder.encode(
+                    row, columns: columns, importance: importance, weights: row + columns, into: base)
+            }
+            found += format.dequantize(row: bytes)
+        }
+        return found
+    }
+}
+
+extension SeededRandom {
+    /// Mean 0, standard deviation 1: the sum of twelve uniform numbers.
+    fileprivate mutating func normal() -> Float {
+        (0..<12).reduce(-6) { sum, _ in sum + Float.random(in: 0..<1, using: &self) }
+    }
+}

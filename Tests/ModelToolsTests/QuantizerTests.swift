@@ -1,0 +1,186 @@
+import Engine
+import Foundation
+import GGUF
+import TestSupport
+import Testing
+
+@testable import ModelTools
+
+@Suite struct QuantizerTests {
+    /// A source with a matrix of each kind that the rules tell apart.
+    private func source(_ change: (inout ToyFile) -> Void = { _ in }) -> ToyFile {
+        var file = ToyFile()
+        file["general.architecture"] = .string("llama")
+        file["general.file_type"] = .uint32(0)
+        file["llama.block_count"] = .uint32(1)
+        file["llama.attention.head_count"] = .uint32(4)
+        file["llama.attention.head_count_kv"] = .uint32(1)
+        file.random("token_embd.weight", [256, 40])
+        file.random("output.weight", [256, 40])
+        file.floats("output_norm.weight", [256], [Float](repeating: 1, count: 256))
+        file.random("blk.0.attn_q.weight", [256, 256])
+        file.random("blk.0.ffn_down.weight", [512, 256])
+        file.random("blk.0.ffn_gate_inp.weight", [256, 4])
+        file.random("blk.0.ffn_up_exps.weight", [256, 32, 4])
+        file.random("blk.0.odd.weight", [96, 8])
+        change(&file)
+        return file
+    }
+
+    private func mixture(_ name: String) throws -> QuantMixture { try #require(QuantMixture(name: name)) }
+
+    private func quantize(
+        _ path: String, to target: String, _ type: String = "Q4_K_M", threads: Int = 2,
+        exceptions: QuantizePlan.Exceptions = .init(), progress: @escaping (Int, Int) -> Bool = { _, _ in true }
+    ) throws {
+        let file = try GGUFFile(path: path)
+        let plan = try QuantizePlan(file, mixture: try mixture(type), exceptions: exceptions)
+        try Quantizer(file, plan: plan, threads: threads).write(to: target, progress: progress)
+    }
+
+    @Test(arguments: QuantMixture.all.map { $0.name })
+    func everyMixture(name: String) throws {
+        let directory = try TemporaryDirectory()
+        let path = try source().write(to: directory)
+        let target = directory.path("out.gguf")
+        try quantize(path, to: target, name)
+        let (before, after) = (try GGUFFile(path: path), try GGUFFile(path: target))
+        #expect(after.tensors.map { $0.name } == before.tensors.map { $0.name })
+        #expect(after.metadata["general.file_type"]?.int == GGUFFileType.number(name))
+        #expect(after.metadata["llama.block_count"]?.int == 1)
+        #expect(after.tensor("output_norm.weight")?.type == .f32)
+        #expect(after.tensor("blk.0.ffn_gate_inp.weight")?.type == .f32)
+        for tensor in after.tensors {
+            let format = try #require(QuantFormat.find(tensor.type))
+            let original = try #require(before.tensor(tensor.name))
+            let expected = try #require(QuantFormat.find(.f32)).dequantize(row: Array(original.bytes))
+            let found = format.dequantize(row: Array(tensor.bytes))
+            let error = zip(expected, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+            let energy = expected.reduce(0) { $0 + $1 * $1 }
+            #expect(error / energy < (name.hasPrefix("Q2") ? 0.1 : 0.04), "\(tensor.name) \(tensor.type)")
+        }
+    }
+
+    @Test func threadsDoNotChangeTheFile() throws {
+        let directory = try TemporaryDirectory()
+        let path = try source().write(to: directory)
+        let files = try (1...3).map { threads in
+            try quantize(path, to: directory.path("\(threads)"), threads: threads)
+            return try Data(contentsOf: URL(filePath: directory.path("\(threads)")))
+        }
+        #expect(files[0] == files[1] && files[1] == files[2])
+    }
+
+    @Test func aBrokenRunGoesOn() throws {
+        let directory = try TemporaryDirectory()
+        let path = try source().write(to: directory)
+        try quantize(path, to: directory.path("whole.gguf"))
+        let target = directory.path("out.gguf")
+        var seen: [Int] = []
+        #expect(throws: QuantizeError.cancelled) {
+            try quantize(path, to: target, progress: { done, total in done < total / 2 })
+        }
+        #expect(try directory.contents().count == 3, "the source, the whole one, the part")
+        #expect(!FileManager.default.fileExists(atPath: target))
+        // Another type starts anew and does not touch the part.
+        try quantize(path, to: directory.path("out.gguf"), "Q8_0")
+        try quantize(
+            path, to: target,
+            progress: { done, _ in
+                seen.append(done); return true
+            })
+        #expect(try #require(seen.first) > 40 * 144, "it did not begin at zero")
+        #expect(
+            try Data(contentsOf: URL(filePath: target)) == Data(contentsOf: URL(filePath: directory.path("whole.gguf")))
+        )
+        #expect(try directory.contents().count == 3, "the part is gone")
+    }
+
+    @Test(arguments: [Float.nan, .infinity, -.infinity])
+    func numbersThatAreNoneAreNamed(value: Float) throws {
+        let directory = try TemporaryDirectory()
+        var values = [Float](repeating: 0.5, count: 256 * 8)
+        values[256 * 5 + 17] = value
+        let path = try source { $0.floats("blk.0.attn_k.weight", [256, 8], values) }.write(to: directory)
+        #expect {
+            try quantize(path, to: directory.path("out.gguf"))
+        } throws: { error in
+            guard case QuantizeError.notFinite("blk.0.attn_k.weight", 5, 17, _) = error else { return false }
+            return true
+        }
+        #expect(try directory.contents().count == 1, "nothing is left")
+    }
+
+    @Test func exceptionsToTheMixture() throws {
+        let file = try source().file()
+        var exceptions = QuantizePlan.Exceptions()
+        exceptions.patterns = [
+            (try TensorPattern("ffn_(up|gate)_exps"), .q6_K), (try TensorPattern("^blk"), .q5_0),
+        ]
+        exceptions.output = .q8_0
+        exceptions.embedding = .f16
+        let plan = try QuantizePlan(file, mixture: try mixture("Q4_K_M"), exceptions: exceptions)
+        let types = Dictionary(uniqueKeysWithValues: plan.items.map { ($0.tensor.name, $0.type) })
+        #expect(types["blk.0.ffn_up_exps.weight"] == .q6_K)
+        #expect(types["blk.0.attn_q.weight"] == .q5_0)
+        #expect(types["output.weight"] == .q8_0)
+        #expect(types["token_embd.weight"] == .f16)
+        #expect(types["blk.0.ffn_gate_inp.weight"] == .f32)
+
+        exceptions.patterns = [(try TensorPattern("nothing"), .q6_K)]
+        #expect(throws: QuantizeError.unusedPattern("nothing")) {
+            try QuantizePlan(file, mixture: try mixture("Q4_K_M"), exceptions: exceptions)
+        }
+        exceptions.patterns = [(try TensorPattern("odd"), .q4_K)]
+        #expect(throws: QuantizeError.rowLength(tensor: "blk.0.odd.weight", found: 96, type: .q4_K)) {
+            try QuantizePlan(file, mixture: try mixture("Q4_K_M"), exceptions: exceptions)
+        }
+        #expect(throws: QuantizeError.self) { try TensorPattern("(") }
+    }
+
+    @Test func whatCannotBeASource() throws {
+        let directory = try TemporaryDirectory()
+        let path = try source().write(to: directory)
+        #expect(throws: QuantizeError.sameFile(path)) { try quantize(path, to: path) }
+        let small = directory.path("small.gguf")
+        try quantize(path, to: small)
+        #expect {
+            try quantize(small, to: directory.path("again.gguf"), "Q5_K_M")
+        } throws: { error in
+            guard case QuantizeError.alreadyQuantized = error else { return false }
+            return true
+        }
+        // From Q8_0 it works.
+        try quantize(path, to: directory.path("eight.gguf"), "Q8_0")
+        try quantize(directory.path("eight.gguf"), to: directory.path("four.gguf"), "Q4_0")
+    }
+
+    @Test func anImportanceMatrixOfAnotherModel() throws {
+        let directory = try TemporaryDirectory()
+        let path = try source().write(to: directory)
+        func matrix(columns: Int, experts: Int, type: String = "imatrix") throws -> String {
+            var file = ToyFile()
+            file["general.type"] = .string(type)
+            file.floats(
+                "blk.0.ffn_up_exps.weight.in_sum2", [columns, experts],
+                (0..<columns * experts).map { Float($0 % 7) })
+            file.floats("blk.0.ffn_up_exps.weight.counts", [1, experts], (0..<experts).map { Float($0 * 3) })
+            return try file.write(to: directory, name: "\(columns)-\(experts).gguf")
+        }
+        let file = try GGUFFile(path: path)
+        let plan = try QuantizePlan(file, mixture: try mixture("Q4_K_M"))
+        let wrong = try Quantizer(
+            file, plan: plan, importance: ImportanceMatrix(path: matrix(columns: 256, experts: 3)), threads: 1)
+        #expect(throws: ImportanceError.self) { try wrong.write(to: directory.path("a")) { _, _ in true } }
+        let right = try Quantizer(
+            file, plan: plan, importance: ImportanceMatrix(path: matrix(columns: 256, experts: 4)), threads: 1)
+        try right.write(to: directory.path("b")) { _, _ in true }
+        try quantize(path, to: directory.path("c"))
+        #expect(
+            try Data(contentsOf: URL(filePath: directory.path("b")))
+                != Data(contentsOf: URL(filePath: directory.path("c"))))
+        #expect(throws: ImportanceError.self) {
+            try ImportanceMatrix(path: matrix(columns: 1, experts: 1, type: "model"))
+        }
+    }
+}
