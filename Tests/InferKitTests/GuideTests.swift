@@ -19,8 +19,6 @@ private struct OneText: TokenConstraint {
         #expect(token == rest.first)
         rest = rest.dropFirst()
     }
-
-    func allows(_ token: Int32) -> Bool { token == rest.first ?? ScriptedModel.end }
 }
 
 private struct Ping: Tool {

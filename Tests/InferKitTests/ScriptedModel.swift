@@ -21,6 +21,7 @@ final class ScriptedModel: ModelBackend {
 
     let contextLength: Int
     let chatTemplates: ChatTemplateSources
+    let beginOfText: Int32?
     let makesConstraint: (@Sendable (OutputPattern) throws -> any TokenConstraint)?
     let vocabularySize = 260
     let endOfGeneration: Set<Int32> = [ScriptedModel.end, ScriptedModel.turnEnd]
@@ -35,14 +36,17 @@ final class ScriptedModel: ModelBackend {
     ///   - beforeDecode: called with the number of tokens decoded so far, on the model's thread.
     init(
         _ answer: String = "", tokens: [Int32]? = nil, contextLength: Int = 1000,
-        template: String? = nil, isFlat: Bool = false,
+        template: String? = nil, beginOfText: Int32? = nil, isFlat: Bool = false,
         makesConstraint: (@Sendable (OutputPattern) throws -> any TokenConstraint)? = nil,
         beforeDecode: @escaping @Sendable (Int) -> Void = { _ in },
         next: (@Sendable ([Int32]) -> Int32?)? = nil
     ) {
         let script = (tokens ?? answer.utf8.map(Int32.init)) + [Self.end]
         self.contextLength = contextLength
-        chatTemplates = template.map { ChatTemplateSources(main: $0) } ?? ChatTemplateSources(.chatML)
+        var templates = template.map { ChatTemplateSources(main: $0) } ?? ChatTemplateSources(.chatML)
+        templates.bosText = "<|im_start|>"
+        chatTemplates = templates
+        self.beginOfText = beginOfText
         self.makesConstraint = makesConstraint
         self.isFlat = isFlat
         self.beforeDecode = beforeDecode
@@ -92,8 +96,6 @@ final class ScriptedModel: ModelBackend {
     func decode(_ tokens: [Int32], renderSpecial: Bool) -> String {
         String(decoding: tokens.flatMap(Self.bytes), as: UTF8.self)
     }
-
-    var beginOfText: Int32? { nil }
 
     func isControl(_ token: Int32) -> Bool { (256...258).contains(token) }
 

@@ -165,6 +165,14 @@ private let greedy = GenerationOptions(sampling: .greedy)
         #expect(session.transcript.isEmpty)
     }
 
+    /// Whether the template writes it or the encoder adds it, it comes once.
+    @Test(arguments: ["{{ bos_token }}", ""]) func aPromptBeginsOnce(bos: String) async throws {
+        let template = bos + "{% for m in messages %}{{ m.content }}{% endfor %}"
+        let script = ScriptedModel("ok", template: template, beginOfText: ScriptedModel.turnStart)
+        _ = try await session(script).respond(to: "x", options: greedy)
+        #expect(script.log.withLock { $0.synced[0] } == [ScriptedModel.turnStart, 120])
+    }
+
     @Test func prewarmComputesWhatWillComeAgain() async throws {
         let script = ScriptedModel("ok")
         let session = session(script, instructions: "Be brief.")

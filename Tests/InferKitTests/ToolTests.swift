@@ -186,6 +186,32 @@ private func call(_ number: Int, name: String = "add_two") -> String {
         #expect(prompt.contains("<tool_response>\n42\n</tool_response>\nassistant\n42.\nuser\ny\n"))
     }
 
+    @Test func cancellingEndsAToolToo() async throws {
+        struct Sleeper: Tool {
+            let name = "add_two"
+            let description = "Sleeps."
+            let parameters = GenerationSchema.object([:])
+            let started: AsyncStream<Void>.Continuation
+
+            func call(arguments: GeneratedContent) async throws -> String {
+                started.yield()
+                try await Task.sleep(for: .seconds(10_000))
+                return "late"
+            }
+        }
+        let started = AsyncStream.makeStream(of: Void.self)
+        let session = session(scripted([call(1)]), [Sleeper(started: started.continuation)])
+        let stream = session.streamResponse(to: "x", options: greedy)
+        for await _ in started.stream { break }
+        session.cancel()
+        var finish: FinishReason?
+        for try await event in stream.events {
+            if case .finished(let reason, _) = event { finish = reason }
+        }
+        #expect(finish == .cancelled)
+        #expect(session.transcript.entries == [.prompt("x"), .response("add_two({\"number\":1})")])
+    }
+
     @Test func theTokensOfACallAreKept() async throws {
         let model = scripted([call(40), "42."])
         let session = session(model)

@@ -101,7 +101,7 @@ extension GGUFLanguageModel {
 
     private func setPatterns(of answer: inout AnswerFormat, _ request: ChatRequest) throws {
         let format = request.format.pattern
-        if let format { try check(format) }
+        if let format { _ = try backend.constraint(for: format) }
         var tools = try enforceable(answer.tools)
         let syntax = answer.syntax
         switch request.choice {
@@ -130,7 +130,7 @@ extension GGUFLanguageModel {
             }
             answer.pattern = calls
         }
-        if let pattern = answer.pattern { try check(pattern) }
+        if let pattern = answer.pattern { _ = try backend.constraint(for: pattern) }
     }
 
     /// With the parameters of each tool in a form that a grammar can hold a call to; where that is not possible, and the
@@ -140,7 +140,7 @@ extension GGUFLanguageModel {
             let function = tool["function"] ?? tool
             guard let parameters = function["parameters"], var object = function.objectValue else { return tool }
             do {
-                try check(.schema(parameters))
+                _ = try backend.constraint(for: .schema(parameters))
                 return tool
             } catch {
                 if function["strict"]?.boolValue == true { throw error }
@@ -152,15 +152,7 @@ extension GGUFLanguageModel {
 
     /// A call that the model makes of its own accord is held to its form where that is possible.
     private func usable(_ pattern: OutputPattern?) -> OutputPattern? {
-        pattern.flatMap { (try? check($0)) == nil ? nil : $0 }
-    }
-
-    func check(_ pattern: OutputPattern) throws {
-        do {
-            _ = try backend.makeConstraint(pattern)
-        } catch {
-            throw LanguageModelSession.GenerationError.unsupportedGuide(.init(debugDescription: "\(error)"))
-        }
+        pattern.flatMap { (try? backend.constraint(for: $0)) == nil ? nil : $0 }
     }
 }
 

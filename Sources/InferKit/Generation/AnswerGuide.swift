@@ -45,7 +45,7 @@ struct AnswerGuide {
         thoughtMark = mark
         let spaces = ["\n", "\n\n", " "].map { backend.encode($0, addSpecial: false, parseSpecial: false) }
         blanks = Set(spaces.compactMap { $0.count == 1 ? $0.first : nil })
-        if let pattern = format.pattern { constraint = try backend.makeConstraint(pattern) }
+        if let pattern = format.pattern { constraint = try backend.constraint(for: pattern) }
     }
 
     /// Chooses a token that the form allows.
@@ -53,10 +53,9 @@ struct AnswerGuide {
         _ logits: UnsafeBufferPointer<Float>, _ reader: OutputReader, _ sampler: inout Sampler
     ) throws -> Int32? {
         guard phase != .free, reader.isAnswering, constraint != nil else {
-            if reader.isReasoning { hasThought = true }
             return sampler.sample(logits)
         }
-        try constraint?.mask(into: &mask)
+        try decoding { try constraint?.mask(into: &mask) }
         var extra: Set<Int32> = []
         if phase == .beforeAnswer {
             if hasThought, !hasSkippedBlank { extra.formUnion(blanks) }
@@ -79,13 +78,14 @@ struct AnswerGuide {
             if blanks.contains(choice) { hasSkippedBlank = true }
         } else if !backend.endOfGeneration.contains(choice) {
             if phase == .beforeAnswer { phase = .inAnswer }
-            try constraint?.accept(choice)
+            try decoding { try constraint?.accept(choice) }
         }
         return choice
     }
 
     /// To be called when the reader knows the last token: calls begin and end.
     mutating func follow(_ reader: OutputReader) throws {
+        if reader.isReasoning { hasThought = true }
         guard format.pattern == nil else { return }
         let open = reader.openCalls
         defer { wasInCalls = open != nil }
@@ -99,8 +99,29 @@ struct AnswerGuide {
         guard open.readBytes == 0, let pattern = open.isSection ? format.sectionPattern : format.callPattern else {
             return
         }
-        constraint = try backend.makeConstraint(pattern)
+        constraint = try backend.constraint(for: pattern)
         phase = .inCalls
+    }
+}
+
+/// What goes wrong with a grammar while an answer is made, as an error of the answer.
+private func decoding(_ body: () throws -> Void) throws {
+    do {
+        try body()
+    } catch {
+        throw LanguageModelSession.GenerationError.decodingFailure(.init(debugDescription: "\(error)"))
+    }
+}
+
+extension ModelBackend {
+    /// A grammar for the form, at its beginning.
+    /// - Throws: ``LanguageModelSession/GenerationError/unsupportedGuide(_:)``.
+    func constraint(for pattern: OutputPattern) throws -> any TokenConstraint {
+        do {
+            return try makeConstraint(pattern)
+        } catch {
+            throw LanguageModelSession.GenerationError.unsupportedGuide(.init(debugDescription: "\(error)"))
+        }
     }
 }
 

@@ -11,9 +11,6 @@ package protocol TokenConstraint {
 
     /// Goes on behind `token`, which is allowed here and does not end the answer.
     mutating func accept(_ token: Int32) throws
-
-    /// Whether one token is in the mask, without making it.
-    func allows(_ token: Int32) -> Bool
 }
 
 /// A set of token ids: one bit for each token of a vocabulary.

@@ -65,11 +65,6 @@ public final class GGUFLanguageModel: Sendable {
     ) -> AsyncThrowingStream<GenerationEvent, any Error> {
         var format: AnswerFormat?
         if let pattern = schema.map({ OutputPattern.schema($0.json) }) ?? options.grammar.map({ .gbnf($0) }) {
-            do {
-                try check(pattern)
-            } catch {
-                return AsyncThrowingStream { $0.finish(throwing: error) }
-            }
             format = AnswerFormat()
             format?.pattern = pattern
         }

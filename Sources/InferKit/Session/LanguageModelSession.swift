@@ -97,9 +97,14 @@ public final class LanguageModelSession: Sendable {
         ResponseStream(events: stream(prompt, options, .schema(schema.json)))
     }
 
-    /// Stops the answer under way within one token. Its stream ends with ``FinishReason/cancelled``, and what there
-    /// is of it stays in the ``transcript``.
-    public func cancel() { state.withLock { $0.current?.flag.set() } }
+    /// Stops the answer under way within one token; a tool under way has its task cancelled. The stream ends with
+    /// ``FinishReason/cancelled``, and what there is of the answer stays in the ``transcript``.
+    public func cancel() {
+        state.withLock {
+            $0.current?.flag.set()
+            $0.current?.task.cancel()
+        }
+    }
 
     /// Computes the conversation so far ahead of time, so that the next answer starts sooner.
     public func prewarm() async throws {
@@ -156,8 +161,8 @@ public final class LanguageModelSession: Sendable {
         _ continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
     ) async {
         let turn = Turn(prompt: prompt)
+        var usage: Usage?
         do {
-            var usage: Usage?
             for round in 0..<Self.maximumToolRounds {
                 let request = request(transcript.entries + turn.conversation, options, format, round: round)
                 let outcome = try await runner.generate(
@@ -179,6 +184,11 @@ public final class LanguageModelSession: Sendable {
                 turn.add(outputs)
                 for output in outputs { continuation.yield(.toolOutput(output)) }
             }
+        } catch is CancellationError where flag.isSet {
+            // A tool that took notice.
+            keep(turn, flag)
+            continuation.yield(.finished(.cancelled, usage ?? UsageClock(promptTokens: 0).usage()))
+            continuation.finish()
         } catch {
             keep(turn, flag)
             continuation.finish(throwing: error)
