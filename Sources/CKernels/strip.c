@@ -67,15 +67,15 @@ static void run_tiles(const ck_job *job, const ck_strip_code *code, const ck_str
     }
 }
 
-// Asks for what comes after `bytes` bytes at `offset` of the strips' rows. With few tokens that is their share of the
-// next strips, in the order of memory, which the processor's own prefetching follows. With many it would be gone again
-// when the next strips begin: then it is the next bytes of the same rows.
-static void prefetch_weights(const uint8_t *w, size_t rows, size_t row_bytes, size_t offset, size_t bytes, int near) {
-    if (near) {
-        const uint8_t *next = w + rows * row_bytes + rows * offset;
-        for (size_t line = 0; line < rows * bytes; line += 64) __builtin_prefetch(next + line, 0, 2);
-        return;
-    }
+// Two ways to ask for weights before they are needed. With few tokens: the share of the next strips that belongs to
+// bytes [from, to) of these rows, in the order of memory, which the processor's own prefetching follows.
+static void prefetch_strips(const uint8_t *w, size_t rows, size_t row_bytes, size_t from, size_t to) {
+    const uint8_t *next = w + rows * row_bytes;
+    for (size_t at = rows * from; at < rows * to; at += 64) __builtin_prefetch(next + at, 0, 2);
+}
+
+// With many tokens the next strips would be gone again before they begin: the next `bytes` bytes of the same rows.
+static void prefetch_columns(const uint8_t *w, size_t rows, size_t row_bytes, size_t offset, size_t bytes) {
     size_t ahead = offset + bytes < row_bytes ? offset + bytes : rows * row_bytes;
     for (size_t r = 0; r < rows; r++) {
         for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(w + r * row_bytes + ahead + line);
@@ -98,13 +98,19 @@ static void multiply(const ck_job *job, const ck_strip_code *code, const uint8_t
     }
     for (size_t column = 0; column < job->cols; column += 256) {
         size_t blocks = (job->cols - column < 256 ? job->cols - column : 256) / code->block;
-        size_t bytes = blocks * code->block_bytes;
-        prefetch_weights(w, rows, job->row_bytes, column / code->block * code->block_bytes, bytes, near);
+        size_t bytes = blocks * code->block_bytes, offset = column / code->block * code->block_bytes;
+        // In two parts: all at once they would hold every buffer for what misses the first level.
+        if (near) {
+            prefetch_strips(w, rows, job->row_bytes, offset, offset + bytes / 2);
+        } else {
+            prefetch_columns(w, rows, job->row_bytes, offset, bytes);
+        }
         for (size_t s = 0; s < strips; s++) {
             code->pack(row[s], blocks, &scratch->strip[s]);
             if (unpacked) code->unpack(&scratch->strip[s]);
             for (size_t i = 0; i < CK_STRIP_ROWS; i++) row[s][i] += bytes;
         }
+        if (near) prefetch_strips(w, rows, job->row_bytes, offset + bytes / 2, offset + bytes);
         run_tiles(job, code, unpacked ? code->unpacked : code->packed, column, blocks, tokens, strips, scratch);
     }
 }
