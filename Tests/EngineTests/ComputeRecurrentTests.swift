@@ -206,7 +206,7 @@ struct ComputeRecurrentTests {
         _ = DeltaCase.pass(compute, [(test, state, 12..<25)])
         #expect(!state.truncate(to: 12) && state.count == 25)
         #expect(state.truncate(to: 25))
-        #expect(state.restore(snapshot))
+        state.restore(snapshot)
         #expect(state.count == 12)
         let tail = DeltaCase.pass(compute, [(test, state, 12..<30)])[0]
         #expect(firstDifference(tail, slice(whole, 12..<30, cols: test.outputs)) == nil)

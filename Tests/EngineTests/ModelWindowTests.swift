@@ -74,6 +74,23 @@ import Testing
         }
     }
 
+    /// A long answer can be replaced without computing its prompt again.
+    @Test func answerTakenBack() throws {
+        let toy = try FamilyToy.named("gpt-oss")
+        let file = try toy.file(format: try #require(QuantFormat.find(.q4_0)))
+        let model = try Model.load(file, options: EngineOptions(threads: 2, contextLength: 1000, batchSize: 32))
+        let generator = try model.makeGenerator()
+        let prompt = toy.tokens(100)
+        try generator.sync(prompt)
+        for token in toy.tokens(400, seed: 2) { try generator.decode(token) }
+        var computed = 0
+        try generator.sync(prompt + [1, 2, 3], progress: { done, _ in computed = done })
+        #expect(computed == 3)
+        let fresh = try model.makeGenerator()
+        try fresh.sync(prompt + [1, 2, 3])
+        #expect([Float](generator.logits).map(\.bitPattern) == [Float](fresh.logits).map(\.bitPattern))
+    }
+
     /// LongRoPE: a position's logits are those of the sequence that ends there, however it got there.
     @Test(arguments: ["phi3", "phimoe"])
     func longRope(_ name: String) throws {

@@ -17,7 +17,7 @@ package final class Generator {
     private var logitsAreCurrent = false
     private var checkpoint: Checkpoint?
 
-    /// A recurrent state cannot rewind, so the state at the end of the last prompt is kept: what usually follows
+    /// A recurrent state cannot rewind, and a layer with a window not far, so the state at the end of the last prompt is kept: what usually follows
     /// is the same prompt with another ending.
     private struct Checkpoint {
         let state: RecurrentSnapshot
@@ -58,7 +58,7 @@ package final class Generator {
         let start = tokens.count
         if start == wanted.count, logitsAreCurrent { return }
         try prefill(wanted[start...], isCancelled, progress)
-        if model.stateLayout.isRecurrent {
+        if sequence.needsSnapshots {
             checkpoint = Checkpoint(state: sequence.snapshot(), logits: [Float](logits))
         }
     }
@@ -131,10 +131,11 @@ package final class Generator {
         var common = 0
         while common < min(tokens.count, wanted.count), tokens[common] == wanted[common] { common += 1 }
         if common == tokens.count, common < wanted.count || logitsAreCurrent { return }
-        if let checkpoint, checkpoint.state.count <= common, restore(checkpoint, within: wanted) { return }
         let keep = min(common, wanted.count - 1)
+        let isCut = !model.stateLayout.isRecurrent && sequence.truncate(to: keep)
+        if !isCut, let checkpoint, checkpoint.state.count <= common { return restore(checkpoint) }
         logitsAreCurrent = false
-        if sequence.truncate(to: keep) {
+        if isCut || sequence.truncate(to: keep) {
             tokens.removeSubrange(keep...)
         } else {
             reset()
@@ -142,12 +143,11 @@ package final class Generator {
         if let checkpoint, checkpoint.state.count > tokens.count { self.checkpoint = nil }
     }
 
-    private func restore(_ checkpoint: Checkpoint, within wanted: [Int32]) -> Bool {
-        guard sequence.restore(checkpoint.state) else { return false }
+    private func restore(_ checkpoint: Checkpoint) {
+        sequence.restore(checkpoint.state)
         tokens.removeSubrange(checkpoint.state.count...)
         _ = logits.update(fromContentsOf: checkpoint.logits)
         logitsAreCurrent = true
-        return true
     }
 
     // MARK: Running

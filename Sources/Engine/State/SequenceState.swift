@@ -21,7 +21,10 @@ package final class SequenceState {
     /// The highest ``count`` since the start: what was written last in caches with a window.
     private var written = 0
 
+    /// Keys and values of layers that keep all positions.
     private let cacheMemory: MappedMemory
+    /// Keys and values of layers that forget.
+    private let windowMemory: MappedMemory
     private let recurrentMemory: MappedMemory
     /// One entry per layer; meaningful for attention layers only.
     let caches: UnsafeMutablePointer<ck_kv>
@@ -48,19 +51,26 @@ package final class SequenceState {
         guard estimate < 0x1p46 else {
             throw .outOfMemory(bytes: estimate < 0x1p62 ? Int(estimate) : Int.max)
         }
-        let cacheBytes = Int(layout.cacheBytes(capacity: capacity)) + 64 * layout.layers.count * 2
-        guard let cacheMemory = MappedMemory(trying: cacheBytes, hugePages: false),
+        // Every layer's keys and values begin on a cache line.
+        let padding = 64 * layout.layers.count * 2
+        let cacheBytes = Int(layout.cacheBytes(capacity: capacity)) + padding
+        let windowBytes = layout.forgetfulBytes(capacity: capacity)
+        guard let cacheMemory = MappedMemory(trying: cacheBytes - windowBytes, hugePages: false),
+            let windowMemory = MappedMemory(trying: windowBytes > 0 ? windowBytes + padding : 0, hugePages: true),
             let recurrentMemory = MappedMemory(trying: layout.recurrentBytes, hugePages: true)
         else { throw .outOfMemory(bytes: cacheBytes + layout.recurrentBytes) }
         self.layout = layout
         self.capacity = capacity
         self.cacheMemory = cacheMemory
+        self.windowMemory = windowMemory
+        needsSnapshots = layout.isRecurrent || windowBytes > 0
         self.recurrentMemory = recurrentMemory
         caches = .allocate(capacity: max(layout.layers.count, 1))
         recurrent = .allocate(capacity: max(layout.layers.count, 1))
         latents = .allocate(capacity: max(layout.layers.count, 1))
 
         var cacheNext = cacheMemory.pointer
+        var windowNext = windowMemory.pointer
         var floatNext = recurrentMemory.pointer.bindMemory(to: Float.self, capacity: layout.recurrentBytes / 4)
         for (index, layer) in layout.layers.enumerated() {
             var cache = ck_kv()
@@ -81,10 +91,12 @@ package final class SequenceState {
                 cache.value_row_bytes = layout.valueType.bytes(valuePadded)
                 cache.value_head_bytes = cache.value_row_bytes * positions
                 cache.positions = max(positions, 1)
-                cache.keys = cacheNext
-                cacheNext += (heads * cache.key_head_bytes + 63) & ~63
-                cache.values = cacheNext
-                cacheNext += (heads * cache.value_head_bytes + 63) & ~63
+                var next = layout.forgets(layer, capacity: capacity) ? windowNext : cacheNext
+                cache.keys = next
+                next += (heads * cache.key_head_bytes + 63) & ~63
+                cache.values = next
+                next += (heads * cache.value_head_bytes + 63) & ~63
+                if layout.forgets(layer, capacity: capacity) { windowNext = next } else { cacheNext = next }
             case .recurrent(let channels, let taps, let heads, let keyDim, let valueDim):
                 pointers.convStride = StateLayout.padded(channels)
                 pointers.headStride = StateLayout.headFloats(keyDim, valueDim)
@@ -144,6 +156,9 @@ package final class SequenceState {
         return true
     }
 
+    /// True if ``truncate(to:)`` may fail, so that a ``snapshot()`` is worth its memory.
+    package let needsSnapshots: Bool
+
     /// True if every layer still holds all positions that a token at position `next` sees.
     private func windowsReach(back next: Int) -> Bool {
         layout.layers.allSatisfy { layer in
@@ -159,24 +174,28 @@ package final class SequenceState {
         written = 0
     }
 
-    /// The recurrent state as it is after `count` tokens; the key/value cache is not copied.
+    /// What cannot be had back by truncating, as it is after `count` tokens: the recurrent state and the caches of
+    /// layers that forget. The other caches are not copied.
     package func snapshot() -> RecurrentSnapshot {
-        RecurrentSnapshot(count: count, bytes: recurrentMemory.copy())
+        RecurrentSnapshot(
+            count: count, written: written, recurrent: recurrentMemory.copy(), windows: windowMemory.copy())
     }
 
     /// Returns to a snapshot of this same sequence: the tokens before it must still be the ones cached.
-    /// - Returns: false, with nothing changed, when a layer with a window has forgotten too much since.
-    package func restore(_ snapshot: RecurrentSnapshot) -> Bool {
-        precondition(snapshot.count <= count && snapshot.bytes.count == recurrentMemory.count)
-        guard windowsReach(back: snapshot.count) else { return false }
-        recurrentMemory.fill(from: snapshot.bytes)
+    package func restore(_ snapshot: RecurrentSnapshot) {
+        precondition(snapshot.count <= count && snapshot.recurrent.count == recurrentMemory.count)
+        precondition(snapshot.windows.count == windowMemory.count)
+        recurrentMemory.fill(from: snapshot.recurrent)
+        windowMemory.fill(from: snapshot.windows)
         count = snapshot.count
-        return true
+        written = snapshot.written
     }
 }
 
-/// A copy of a sequence's recurrent state. See ``SequenceState/snapshot()``.
+/// A copy of what a sequence cannot take back. See ``SequenceState/snapshot()``.
 package struct RecurrentSnapshot: Sendable {
     package let count: Int
-    let bytes: MappedMemory
+    let written: Int
+    let recurrent: MappedMemory
+    let windows: MappedMemory
 }

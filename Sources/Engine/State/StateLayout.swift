@@ -111,6 +111,20 @@ package struct StateLayout: Sendable {
         return min(all, (window + batchSize + block - 1) / block * block)
     }
 
+    /// True if a sequence of `capacity` tokens has more positions than the layer keeps.
+    func forgets(_ layer: LayerState, capacity: Int) -> Bool {
+        guard case .attention(_, _, _, .some) = layer else { return false }
+        return positions(layer, capacity: capacity) < Self.paddedCapacity(capacity)
+    }
+
+    /// Bytes of the caches of layers that forget.
+    func forgetfulBytes(capacity: Int) -> Int {
+        layers.reduce(0) { total, layer in
+            guard forgets(layer, capacity: capacity) else { return total }
+            return total + positions(layer, capacity: capacity) * bytesPerPosition(layer)
+        }
+    }
+
     /// Bytes of the key/value cache of a sequence of up to `capacity` tokens; a number that cannot overflow.
     func cacheBytes(capacity: Int) -> Double {
         layers.reduce(0) { total, layer in
