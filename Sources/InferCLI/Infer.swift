@@ -16,6 +16,7 @@ struct Infer: AsyncParsableCommand {
             """,
         subcommands: [
             Run.self,
+            Embed.self,
             Tokenize.self,
             Bench.self,
             Doctor.self,

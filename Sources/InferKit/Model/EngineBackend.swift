@@ -25,8 +25,11 @@ final class EngineBackend: ModelBackend {
         } catch {
             throw .unsupported(path: path, reason: error.description)
         }
-        do {
+        do throws(EngineError) {
             model = try Model.load(file, options: configuration.engineOptions, progress: progress)
+            guard !model.architecture.isEncoder else {
+                throw EngineError.encoderOnly(architecture: model.info.architecture)
+            }
             contextLength = try model.contextLength()
         } catch {
             throw ModelLoadError(path: path, error)

@@ -49,7 +49,7 @@ extension ModelLoadError {
 
     init(path: String, _ error: EngineError) {
         switch error {
-        case .unsupportedArchitecture, .unsupportedTensorType, .unexpectedTensors, .vocabularyOnly:
+        case .unsupportedArchitecture, .encoderOnly, .unsupportedTensorType, .unexpectedTensors, .vocabularyOnly:
             self = .unsupported(path: path, reason: error.description)
         case .contextBeyondTraining, .option, .state, .instructionSet, .contextFull:
             self = .invalidConfiguration(reason: error.description)
