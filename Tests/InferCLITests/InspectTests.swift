@@ -122,4 +122,22 @@ import Testing
         #expect(try entry("tokenizer.ggml.tokens")["count"] as? Int == 268)
         #expect(try (entry("x.nested")["value"] as? [[Any]])?[0] as? [String] == ["a"])
     }
+
+    @Test func layersAndWhatTheyRemember() throws {
+        let hybrid = try summary(ToyModel.qwen35moe)
+        let layers = try #require(hybrid.layers)
+        #expect(
+            layers.kinds.map(\.kind).sorted() == ["attention", "recurrent"] && layers.kinds.map(\.layers) == [1, 1])
+        #expect(layers.experts?.count == 4 && layers.experts?.usedPerToken == 2)
+        // One head of 16 keys and 16 values in 16 bits.
+        #expect(layers.cacheBytesPerToken == 2 * 16 * 2 && layers.windowBytes == 0 && layers.recurrentBytes > 0)
+        #expect(hybrid.text(full: false).contains("experts          4, of which a token visits 2"))
+
+        var toy = ToyModel.llama
+        toy["llama.attention.sliding_window"] = .uint32(32)
+        let windowed = try #require(try summary(toy).layers)
+        #expect(windowed.kinds.map(\.kind) == ["sliding-window attention"] && windowed.experts == nil)
+        // 32 positions and a pass of 512, in whole blocks of 256.
+        #expect(windowed.cacheBytesPerToken == 0 && windowed.windowBytes == 768 * 2 * 16 * 2)
+    }
 }

@@ -72,7 +72,8 @@ extension LayerState {
     package var kind: String {
         switch self {
         case .none: "stateless"
-        case .attention: "attention"
+        case .attention(_, _, _, nil): "attention"
+        case .attention: "sliding-window attention"
         case .recurrent: "recurrent"
         case .latent(_, _, indexKeyDim: 0): "latent attention"
         case .latent: "sparse latent attention"

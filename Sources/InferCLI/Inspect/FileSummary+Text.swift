@@ -29,6 +29,10 @@ extension FileSummary {
         }
         lines += ["", "Totals"]
         lines += table(totalRows)
+        if let layers {
+            lines += ["", "Layers"]
+            lines += table(layerRows(layers))
+        }
         if let memory {
             lines += ["", "Memory at a context of \(grouped(memory.contextLength)) tokens"]
             lines += table([
@@ -38,6 +42,18 @@ extension FileSummary {
         }
         if let cannotRun { lines += ["", "Cannot be run: \(cannotRun.printable())"] }
         return lines.joined(separator: "\n")
+    }
+
+    private func layerRows(_ layers: Layers) -> [[String]] {
+        var rows = layers.kinds.map { [$0.kind, "\($0.layers)"] }
+        if layers.nextTokenLayers > 0 { rows.append(["next-token prediction", "\(layers.nextTokenLayers)"]) }
+        if let experts = layers.experts {
+            rows.append(["experts", "\(experts.count), of which a token visits \(experts.usedPerToken)"])
+        }
+        if layers.cacheBytesPerToken > 0 { rows.append(["cache per token", byteText(layers.cacheBytesPerToken)]) }
+        if layers.windowBytes > 0 { rows.append(["windows", "\(byteText(layers.windowBytes)) at most"]) }
+        if layers.recurrentBytes > 0 { rows.append(["recurrent state", byteText(layers.recurrentBytes)]) }
+        return rows
     }
 
     private var totalRows: [[String]] {

@@ -47,6 +47,40 @@ struct FileSummary: Encodable {
         let total: Int
     }
 
+    /// The layers of the main pass, and what they remember.
+    struct Layers: Encodable {
+        struct Kind: Encodable {
+            let kind: String
+            let layers: Int
+        }
+
+        struct Experts: Encodable {
+            let count: Int
+            let usedPerToken: Int
+        }
+
+        /// Most frequent first.
+        let kinds: [Kind]
+        /// Layers that predict a further token; the main pass leaves them out.
+        let nextTokenLayers: Int
+        let experts: Experts?
+        /// What each further token adds to the key/value cache, in 16 bits per number.
+        let cacheBytesPerToken: Int
+        /// What layers with a window keep at most, whatever the number of tokens.
+        let windowBytes: Int
+        /// What recurrent layers keep, whatever the number of tokens.
+        let recurrentBytes: Int
+
+        init(_ model: Model) {
+            kinds = model.info.layerKinds.map { Kind(kind: $0.kind, layers: $0.count) }
+            nextTokenLayers = model.info.nextTokenLayers
+            experts = model.info.experts.map { Experts(count: $0.count, usedPerToken: $0.used) }
+            cacheBytesPerToken = model.stateLayout.bytesPerToken
+            windowBytes = model.stateLayout.windowBytes
+            recurrentBytes = model.stateLayout.recurrentBytes
+        }
+    }
+
     let path: String
     let version: Int
     let fileSize: Int
@@ -54,6 +88,8 @@ struct FileSummary: Encodable {
     let metadata: [Entry]
     let tensors: [Tensor]
     let totals: Totals
+    /// Nil when the model cannot be run.
+    let layers: Layers?
     /// Nil when the model cannot be run.
     let memory: Memory?
     /// Why the model cannot be run, or nil when it can.
@@ -79,12 +115,15 @@ struct FileSummary: Encodable {
         }
         totals = Self.totals(file)
         do {
-            let figures = try Model.load(file).memory(contextLength: contextLength)
+            let model = try Model.load(file)
+            let figures = model.memory(contextLength: contextLength)
+            layers = Layers(model)
             memory = Memory(
                 contextLength: contextLength, weights: figures.weights, cache: figures.cache,
                 scratch: figures.scratch, total: figures.total)
             cannotRun = nil
         } catch {
+            layers = nil
             memory = nil
             cannotRun = error.description
         }
