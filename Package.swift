@@ -17,7 +17,7 @@ let package = Package(
         .target(name: "GGUF"),
         .target(name: "Tokenization", dependencies: ["GGUF"]),
         .target(name: "ChatTemplates"),
-        .target(name: "Engine", dependencies: ["CKernels", "GGUF"]),
+        .target(name: "Engine", dependencies: ["CKernels", "GGUF"], exclude: ["Models/README.md"]),
         .target(name: "InferKit", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
         .target(name: "ModelTools", dependencies: ["Engine", "Tokenization", "GGUF"]),
         .executableTarget(
