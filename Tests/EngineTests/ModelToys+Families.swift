@@ -75,6 +75,24 @@ extension FamilyToy {
             ]),
     ]
 
+    /// Gemma 4 as a mixture, with values that are keys in its full layer.
+    static let gemmaMixture: FamilyToy = {
+        guard var toy = mixtures.first(where: { $0.name == "gemma4" }) else { return mixtures[0] }
+        toy.name = "gemma4 with experts"
+        toy.experts = 4
+        toy.denseBesideExperts = true
+        toy.layersWithoutValues = [1]
+        toy.fused = false
+        toy.expertExtras = [
+            Tensor(name: "ffn_gate_inp.scale", dimensions: [256], kind: .norm),
+            Tensor(name: "ffn_down_exps.scale", dimensions: [4], kind: .norm),
+            Tensor(name: "pre_ffw_norm_2.weight", dimensions: [256], kind: .norm),
+            Tensor(name: "post_ffw_norm_1.weight", dimensions: [256], kind: .norm),
+            Tensor(name: "post_ffw_norm_2.weight", dimensions: [256], kind: .norm),
+        ]
+        return toy
+    }()
+
     private static func vector(_ name: String, _ count: Int) -> Tensor {
         Tensor(name: name, dimensions: [count], kind: .small)
     }

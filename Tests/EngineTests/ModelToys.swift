@@ -30,6 +30,10 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var sharedIsAdded = false
     /// The first layers are dense though the others are mixtures.
     var denseLayers = 0
+    /// Blocks with experts have a dense network as well.
+    var denseBesideExperts = false
+    /// Layers without `attn_v`.
+    var layersWithoutValues: Set<Int> = []
     /// `ffn_up` holds the gate's rows as well.
     var gateInUp = false
     /// The norm before the feed-forward half; nil: as hybrids name it or as others do.
@@ -52,7 +56,7 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var isHybrid: Bool { !recurrent.isEmpty }
 
     /// One toy per family and form.
-    static let all: [FamilyToy] = basic + mixtures + mixers
+    static let all: [FamilyToy] = basic + mixtures + [gemmaMixture] + mixers
 
     /// A toy by its name.
     static func named(_ name: String) throws -> FamilyToy { try #require(all.first { $0.name == name }) }
@@ -146,7 +150,10 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         for layer in 0..<layers + nextTokenLayers {
             let delta = layer < recurrent.count && recurrent[layer]
             let dim = layer.isMultiple(of: 2) ? slidingHeadDim ?? headDim : headDim
-            let block = mixer(delta: delta, headDim: dim) + feedForwardTensors(layer) + blockExtras
+            let mixer = mixer(delta: delta, headDim: dim).filter {
+                !layersWithoutValues.contains(layer) || $0.name != "attn_v.weight"
+            }
+            let block = mixer + feedForwardTensors(layer) + blockExtras
             list += block.map {
                 Tensor(name: "blk.\(layer).\($0.name)", dimensions: $0.dimensions, kind: $0.kind)
             }
@@ -215,7 +222,8 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         var list = [Tensor(name: "\(norm).weight", dimensions: [embedding], kind: .norm)]
         let wide = [embedding, feedForward]
         let narrow = [feedForward, embedding]
-        guard experts > 0, layer >= denseLayers else {
+        let isMixture = experts > 0 && layer >= denseLayers
+        if !isMixture || denseBesideExperts {
             if gateInUp {
                 list.append(Tensor(name: "ffn_up.weight", dimensions: [embedding, 2 * feedForward], kind: .matrix))
             } else {
@@ -230,8 +238,8 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
                     Tensor(name: "ffn_down.bias", dimensions: [embedding], kind: .small),
                 ]
             }
-            return list
         }
+        guard isMixture else { return list }
         list.append(Tensor(name: "ffn_gate_inp.weight", dimensions: [embedding, experts], kind: .small))
         if fused {
             list.append(

@@ -80,4 +80,10 @@ extension Compute {
         precondition(out.cols == x.cols)
         for row in 0..<out.rows { out.row(row).update(from: x.row(Int(index[row])), count: x.cols) }
     }
+
+    /// out = x. Both (rows, cols).
+    package func copy(_ x: Matrix, into out: Matrix) {
+        precondition(out.rows == x.rows && out.cols == x.cols)
+        for row in 0..<out.rows { out.row(row).update(from: x.row(row), count: x.cols) }
+    }
 }

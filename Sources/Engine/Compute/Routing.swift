@@ -25,6 +25,8 @@ package struct RoutingOptions: Sendable {
     /// …but by no less than this (ernie4_5-moe).
     package var normalizeMinimum: Float = 0
     package var scale: Float = 1
+    /// Multiplies the weight of each expert (gemma4).
+    package var expertScale: FloatVector?
     /// Groups of neighbouring experts; only the best `groupsUsed` take part. 1: no groups.
     package var groups: Int = 1
     package var groupsUsed: Int = 1
@@ -66,6 +68,7 @@ extension Compute {
         if case .sparseMixer = options.score { precondition(options.topK == 2) }
         precondition(options.topK >= 1 && options.topK <= experts)
         precondition((options.selectionBias?.count ?? experts) == experts)
+        precondition((options.expertScale?.count ?? experts) == experts)
         precondition(options.groups >= 1 && experts.isMultiple(of: options.groups))
         precondition(options.groupsUsed >= 1 && options.groupsUsed <= options.groups)
         precondition(options.groupsUsed * (experts / options.groups) >= options.topK)
@@ -149,6 +152,9 @@ private func routeToken(
         sum += options.normalizeEpsilon
         if sum < options.normalizeMinimum { sum = options.normalizeMinimum }
         for rank in 0..<options.topK { weights[rank] /= sum }
+    }
+    if let factors = options.expertScale {
+        for rank in 0..<options.topK { weights[rank] *= factors.pointer[Int(ids[rank])] }
     }
     if options.scale != 1 { ck_scale(weights, weights, options.scale, options.topK) }
 }

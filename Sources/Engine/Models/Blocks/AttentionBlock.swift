@@ -7,6 +7,8 @@ package struct AttentionBlock: Mixer {
         package var qkNorm = QKNorm.none
         /// RMS norm without a weight of each value head.
         package var valueNorm = false
+        /// In a layer without `attn_v` the keys, as they come from their projection, are the values too.
+        package var valuesMayBeKeys = false
         /// `attn_q` yields [query | gate] per head; the gate's sigmoid multiplies the head's result.
         package var gated = false
         /// Keys visible from a query, itself included; nil: all before it.
@@ -46,7 +48,7 @@ package struct AttentionBlock: Mixer {
 
     let attnQ: Weight  // (embedding → heads · keyDim, twice that with a gate)
     let attnK: Weight  // (embedding → kvHeads · keyDim)
-    let attnV: Weight  // (embedding → kvHeads · valueDim)
+    let attnV: Weight?  // (embedding → kvHeads · valueDim); nil: values are keys
     let attnOutput: Weight  // (heads · valueDim → embedding)
     let attnQBias: FloatVector?
     let attnKBias: FloatVector?
@@ -93,7 +95,8 @@ package struct AttentionBlock: Mixer {
         } else {
             attnQ = try tensors.matrix("attn_q", in: width, out: q)
             attnK = try tensors.matrix("attn_k", in: width, out: k)
-            attnV = try tensors.matrix("attn_v", in: width, out: v)
+            let valuesAreKeys = options.valuesMayBeKeys && k == v && !tensors.contains("attn_v")
+            attnV = valuesAreKeys ? nil : try tensors.matrix("attn_v", in: width, out: v)
             attnQBias = try tensors.bias("attn_q", q, options.qkvBias)
             attnKBias = try tensors.bias("attn_k", k, options.qkvBias)
             attnVBias = try tensors.bias("attn_v", v, options.qkvBias)
@@ -123,10 +126,11 @@ package struct AttentionBlock: Mixer {
     package func forward(_ x: Matrix, _ angles: RopeAngles?, layer: Int, _ pass: Pass, into out: Matrix) {
         let cpu = pass.cpu
         pass.work.scoped {
-            let (qg, k, v) = (pass.matrix(attnQ.rows), pass.matrix(attnK.rows), pass.matrix(attnV.rows))
+            let (qg, k, v) = (pass.matrix(attnQ.rows), pass.matrix(attnK.rows), pass.matrix(kvHeads * valueDim))
             cpu.matmul(
                 pass.prepare(x, for: inputKinds), Product(attnQ, bias: attnQBias, into: qg),
-                Product(attnK, bias: attnKBias, into: k), Product(attnV, bias: attnVBias, into: v))
+                Product(attnK, bias: attnKBias, into: k), attnV.map { Product($0, bias: attnVBias, into: v) })
+            if attnV == nil { cpu.copy(k, into: v) }
 
             // With a gate every head is [query | gate].
             let queries = qg.heads(heads, dim: keyDim, stride: gated ? 2 * keyDim : keyDim)

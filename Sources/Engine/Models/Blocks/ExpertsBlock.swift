@@ -24,6 +24,8 @@ package struct ExpertsBlock: Sendable {
         /// The routed experts work on this many values instead of the embedding's: `ffn_latent_down` before them,
         /// `ffn_latent_up` behind their sum. Router and shared expert do not.
         package var latentWidth: Int?
+        /// `ffn_down_exps.scale` [experts], multiplies the weight of each.
+        package var scalesExperts = false
 
         package init(score: Setting<RoutingOptions.Score>, normalize: Setting<Bool>, shared: Shared = .none) {
             self.score = score
@@ -67,6 +69,7 @@ package struct ExpertsBlock: Sendable {
         let (embedding, count) = (shape.embeddingLength, counts.count)
         var routing = try RoutingOptions(hyper, counts, options)
         routing.selectionBias = try tensors.bias("exp_probs_b", count, options.selectionBias)
+        if options.scalesExperts { routing.expertScale = try tensors.vector(exactly: "ffn_down_exps.scale", count) }
         self.routing = routing
         ffnGateInp = try tensors.matrix("ffn_gate_inp", in: embedding, out: count)
         ffnGateInpBias = try tensors.bias("ffn_gate_inp", count, options.routerBias)
@@ -138,14 +141,16 @@ package struct ExpertsBlock: Sendable {
     }
 
     /// x, out (tokens, embedding).
-    package func forward(_ x: Matrix, _ pass: Pass, into out: Matrix) {
+    /// - Parameter routerInput: what the router sees, if it is not x.
+    package func forward(_ x: Matrix, routerInput: Matrix? = nil, _ pass: Pass, into out: Matrix) {
         let (cpu, work) = (pass.cpu, pass.work)
         work.scoped {
             let input = cpu.prepare(x, for: inputKinds, work)
             let logits = pass.matrix(ffnGateInp.rows)
             let sharedGate = pass.matrix(1)
             cpu.matmul(
-                input, Product(ffnGateInp, bias: ffnGateInpBias, into: logits),
+                routerInput.map { pass.prepare($0, for: ffnGateInp) } ?? input,
+                Product(ffnGateInp, bias: ffnGateInpBias, into: logits),
                 ffnGateInpShexp.map { Product($0, into: sharedGate) })
             let shared = pass.matrix(sharedExpert == nil ? 0 : out.cols)
             sharedExpert?.forward(input, pass, into: shared)
