@@ -100,6 +100,7 @@ import Testing
         ("attention.sliding_window", .int32(-1)), ("attention.clamp_kqv", .float32(8)),
         ("final_logit_softcapping", .float32(30)), ("attention.causal", .bool(false)),
         ("nextn_predict_layers", .uint32(1)), ("logit_scale", .float32(0.5)),
+        ("hidden_activation", .string("gelu")), ("swiglu_clamp_exp", .array(GGUFArray([Float(7)]))),
     ])
     func hyperparameters(_ key: String, _ value: GGUFValue) throws {
         let found = try error(Self.llama) { $0["llama.\(key)"] = value }

@@ -146,7 +146,11 @@ package final class Hyperparameters {
         ("rope.scaling.attn_factor", [0, 1]), ("rope.scaling.alpha", [0]), ("rope.freq_base_swa", []),
         ("rope.dimension_count_swa", []), ("attention.key_length_swa", []), ("attention.value_length_swa", []),
         ("attention.sliding_window_pattern", []), ("attention.shared_kv_layers", [0]),
-        ("embedding_length_per_layer_input", [0]),
+        ("embedding_length_per_layer_input", [0]), ("hidden_activation", []), ("expert_group_scale", [0, 1]),
+        ("experts_per_group", [0]), ("moe_every_n_layers", [0, 1]), ("swiglu_clamp_exp", [0]),
+        ("swiglu_clamp_shexp", [0]), ("attention.output_scale", [0, 1]), ("attention.temperature_length", [0]),
+        ("activation_sparsity_scale", [0]), ("rescale_every_n_layers", [0]), ("altup.num_inputs", [0, 1]),
+        ("rope.scaling.yarn_log_multiplier", [0]),
     ]
 
     // MARK: Helpers
