@@ -9,7 +9,7 @@ extension FamilyToy {
         deepSeek("deepseek2", "deepseek2, plain query, older tensors", fusedKV: true),
         deepSeek("deepseek32", "deepseek32", lowRankQuery: true, indexers: [true, true]),
         deepSeek("glm-dsa", "glm-dsa with a shared choice", lowRankQuery: true, indexers: [true, false]),
-        nemotron("nemotron_h"), nemotron("nemotron_h_moe"), granite, lfm2, kimi,
+        nemotron("nemotron_h"), nemotron("nemotron_h_moe"), granite, lfm2, kimi, deepSeek4,
     ]
 
     // MARK: Families
@@ -32,6 +32,7 @@ extension FamilyToy {
             toy.set(float: "rope.scaling.yarn_log_multiplier", 0.1)
         }
         if !indexers.isEmpty {
+            toy.choosesPositions = true
             toy.set([
                 "attention.indexer.head_count": 4, "attention.indexer.key_length": 64, "attention.indexer.top_k": 8,
             ])
@@ -153,6 +154,62 @@ extension FamilyToy {
             if layer == 0 { toy.dense(layer) } else { toy.experts(layer, bias: true, shared: true) }
         }
         return toy
+    }
+
+    private static var deepSeek4: FamilyToy {
+        var toy = FamilyToy(name: "deepseek4", architecture: "deepseek4", layers: 3, recurrent: [true])
+        toy.set(common: [
+            "attention.head_count": 4, "attention.head_count_kv": 1, "attention.key_length": 64,
+            "attention.value_length": 64, "rope.dimension_count": 32, "attention.q_lora_rank": 256,
+            "attention.sliding_window": 8, "attention.indexer.head_count": 4, "attention.indexer.key_length": 64,
+            "attention.indexer.top_k": 2, "attention.output_group_count": 1, "attention.output_lora_rank": 256,
+            "hyper_connection.count": 2, "hyper_connection.sinkhorn_iterations": 3, "hash_layer_count": 1,
+            "expert_gating_func": 4,
+        ])
+        toy.setExperts(shared: 1)
+        toy.choosesPositions = true
+        toy.own("attention.compress_ratios", .array(GGUFArray([Int32(0), 4, 128])))
+        toy.own("expert_weights_norm", .bool(true))
+        for (key, value) in [
+            ("attention.compress_rope_freq_base", 160_000), ("hyper_connection.epsilon", 1e-6),
+            ("swiglu_clamp_exp", 10), ("swiglu_clamp_shexp", 10), ("expert_weights_scale", 1.5),
+        ] as [(String, Float)] { toy.set(float: key, value) }
+        for (name, dimensions, kind) in [
+            ("output_hc_fn", [512, 2], Kind.matrix), ("output_hc_base", [2], .small), ("output_hc_scale", [1], .exact),
+        ] { toy.ownTensors.append(Tensor(name: "\(name).weight", dimensions: dimensions, kind: kind)) }
+        for layer in 0..<3 {
+            for branch in ["attn", "ffn"] {
+                toy.norm(layer, "\(branch)_norm", 256)
+                toy.matrix(layer, "hc_\(branch)_fn", [512, 8])
+                toy.add(layer, "hc_\(branch)_base.weight", [8], .small)
+                toy.add(layer, "hc_\(branch)_scale.weight", [3], .exact)
+            }
+            toy.add(layer, "attn_sinks.weight", [4], .small)
+            toy.matrix(layer, "attn_q_a", [256, 256])
+            toy.norm(layer, "attn_q_a_norm", 256)
+            toy.matrix(layer, "attn_q_b", [256, 256])
+            toy.matrix(layer, "attn_kv", [256, 64])
+            toy.norm(layer, "attn_kv_a_norm", 64)
+            toy.matrix(layer, "attn_output_a", [256, 256])
+            toy.matrix(layer, "attn_output_b", [256, 256])
+            if layer > 0 { toy.compressor(layer, "attn_compressor", ratio: layer == 1 ? 4 : 128) }
+            if layer == 1 {
+                toy.compressor(layer, "indexer_compressor", ratio: 4)
+                toy.matrix(layer, "indexer.attn_q_b", [256, 256])
+                toy.matrix(layer, "indexer.proj", [256, 4])
+            }
+            toy.experts(layer, bias: layer > 0, shared: true)
+        }
+        toy.add(0, "ffn_gate_tid2eid.weight", [2, 320], .table(4))
+        return toy
+    }
+
+    private mutating func compressor(_ layer: Int, _ name: String, ratio: Int) {
+        let channels = ratio == 4 ? 128 : 64
+        matrix(layer, "\(name)_kv", [256, channels])
+        matrix(layer, "\(name)_gate", [256, channels])
+        add(layer, "\(name)_ape.weight", [channels, ratio], .small)
+        norm(layer, "\(name)_norm", 64)
     }
 
     // MARK: Metadata

@@ -48,6 +48,8 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var recurrent: [Bool] = []
     var nextTokenLayers = 0
     var extraMetadata: [(String, GGUFValue)] = []
+    /// An indexer chooses what attention sees, and with a coarser cache it may choose otherwise.
+    var choosesPositions = false
     /// All metadata and tensors of a toy that lists its own.
     var ownMetadata: [(String, GGUFValue)] = []
     var ownTensors: [Tensor] = []
@@ -90,7 +92,11 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
 
     // MARK: Contents
 
-    enum Kind: Sendable { case matrix, norm, small, decay, exact }
+    enum Kind: Sendable, Equatable {
+        case matrix, norm, small, decay, exact
+        /// Int32: rows of neighbouring numbers below this one.
+        case table(Int)
+    }
 
     struct Tensor: Sendable {
         var name: String
@@ -273,7 +279,13 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         var random = SeededRandom(seed: seed)
         for tensor in tensors {
             let count = tensor.dimensions.reduce(1, *)
-            if tensor.kind == .matrix {
+            if case .table(let limit) = tensor.kind {
+                let row = tensor.dimensions[0]
+                let ids = (0..<count).map { Int32(($0 / row * 7 + $0 % row) % limit) }
+                file.tensor(
+                    tensor.name, tensor.dimensions, .i32,
+                    ids.flatMap { withUnsafeBytes(of: $0.littleEndian, Array.init) })
+            } else if tensor.kind == .matrix {
                 let scale = 1 / Float(tensor.dimensions[0]).squareRoot()
                 file.tensor(
                     tensor.name, tensor.dimensions, format.type, random.blocks(format, count: count, scale: scale))
@@ -302,7 +314,7 @@ extension SeededRandom {
                 case .decay: -uniform(0.05...2)
                 case .small: uniform(-0.5...0.5)
                 case .exact: uniform(0.5...4)
-                case .matrix: uniform(-0.1...0.1)
+                case .matrix, .table: uniform(-0.1...0.1)
                 }
             withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 }
         }

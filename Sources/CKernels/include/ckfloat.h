@@ -46,7 +46,9 @@ typedef enum ck_glu {
     CK_GLU_SILU = 0,
     CK_GLU_GELU_TANH = 1,
     // (min(max(up, -limit), limit) + 1) * g * sigmoid(alpha g) with g = min(gate, limit)
-    CK_GLU_CLAMPED = 2
+    CK_GLU_CLAMPED = 2,
+    // silu(min(gate, limit)) * min(max(up, -limit), limit)
+    CK_GLU_SILU_CLAMPED = 3
 } ck_glu;
 void ck_glu_apply(ck_glu kind, const float *gate, const float *up, size_t n, float alpha, float limit, float *y);
 

@@ -8,6 +8,8 @@ package enum GatedActivation: Sendable, Equatable {
     case geluTanh
     /// (clamp(up, ±limit) + 1) · g · sigmoid(alpha · g) with g = min(gate, limit); gpt-oss
     case clamped(alpha: Float, limit: Float)
+    /// silu(min(gate, limit)) · clamp(up, ±limit); DeepSeek-V4
+    case clampedSilu(limit: Float)
 
     @inline(__always)
     func apply(_ gate: UnsafePointer<Float>, _ up: UnsafePointer<Float>, _ n: Int, _ out: UnsafeMutablePointer<Float>) {
@@ -15,6 +17,7 @@ package enum GatedActivation: Sendable, Equatable {
         case .silu: ck_glu_apply(CK_GLU_SILU, gate, up, n, 0, 0, out)
         case .geluTanh: ck_glu_apply(CK_GLU_GELU_TANH, gate, up, n, 0, 0, out)
         case .clamped(let alpha, let limit): ck_glu_apply(CK_GLU_CLAMPED, gate, up, n, alpha, limit, out)
+        case .clampedSilu(let limit): ck_glu_apply(CK_GLU_SILU_CLAMPED, gate, up, n, 0, limit, out)
         }
     }
 }

@@ -3,11 +3,14 @@ import CKernels
 /// The positions that each token of a batch may see, chosen by an indexer; rising. Valid as long as the workspace it
 /// was made from.
 package struct ChosenPositions {
-    /// Most per token; a token that has fewer positions behind it sees them all.
+    /// Most per token.
     let topK: Int
     /// (batch rows, topK)
     let ids: UnsafeMutablePointer<Int32>
+    /// How many each row has (batch rows); nil: topK, or all positions while there are no more.
+    var counts: UnsafeMutablePointer<Int32>?
 
+    func count(_ row: Int, position: Int) -> Int { counts.map { Int($0[row]) } ?? min(topK, position + 1) }
     func row(_ row: Int) -> UnsafeMutablePointer<Int32> { ids + row * topK }
 }
 
@@ -115,22 +118,21 @@ private struct LatentPart {
         _ segment: Segment, q: Heads, out: Heads, _ options: AttentionOptions, _ chosen: ChosenPositions?, layer: Int,
         firstUnit: Int, _ workspace: Workspace
     ) {
-        guard case .latent(let dim, let tail, _) = segment.sequence.layout.layers[layer] else {
-            preconditionFailure("layer \(layer) has no latent cache")
-        }
+        let (dim, tail) = Self.dims(segment.sequence.layout.layers[layer])
         precondition(out.dim == dim && q.dim == dim + StateLayout.padded(tail))
         cache = segment.sequence.latents + layer
         self.q = q
         self.out = out
         self.options = options
         // While everything is visible the dense tiles are faster.
-        self.chosen = chosen.flatMap { segment.end > $0.topK ? $0 : nil }
+        self.chosen = chosen.flatMap { $0.counts != nil || segment.end > $0.topK ? $0 : nil }
         firstRow = segment.rows.lowerBound
         tokens = segment.rows.count
         start = segment.start
         self.firstUnit = firstUnit
         let block = Self.block
-        let visible = self.chosen.map { min($0.topK, segment.end) } ?? segment.end
+        let visible =
+            self.chosen.map { $0.count(segment.rows.upperBound - 1, position: segment.end - 1) } ?? segment.end
         firstBlock = options.window.map { max(0, segment.start + 1 - $0) / block } ?? 0
         blocks = (visible + block - 1) / block - firstBlock
         // One token over few blocks: fewer heads per unit, so that there is work for all threads.
@@ -142,6 +144,14 @@ private struct LatentPart {
             partials = workspace.bytes(floats * 4).bindMemory(to: Float.self, capacity: floats)
         } else {
             partials = nil
+        }
+    }
+
+    private static func dims(_ layer: LayerState) -> (dim: Int, tail: Int) {
+        switch layer {
+        case .latent(let dim, let tail, _): (dim, tail)
+        case .compressed(let dim, _, _, _, _): (dim, 0)
+        default: preconditionFailure("the layer has no latent cache")
         }
     }
 
@@ -164,7 +174,7 @@ private struct LatentPart {
         tile.scale = options.scale
         if let chosen {
             tile.chosen = UnsafePointer(chosen.row(firstRow + firstToken))
-            tile.chosen_count = min(chosen.topK, start + firstToken + 1)
+            tile.chosen_count = chosen.count(firstRow + firstToken, position: start + firstToken)
         }
         return tile
     }

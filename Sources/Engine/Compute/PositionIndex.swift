@@ -26,17 +26,21 @@ extension Compute {
     ///
     /// The cost per token is heads · key dim products per position behind it, instead of the far larger cost of
     /// attending to it; nothing is scored while everything is visible.
+    /// - Parameter ratio: positions per key, where keys are compressed; the keys of complete windows count.
     package func choosePositions(
-        _ q: Heads, weights: Matrix, layer: Int, _ batch: Batch, _ workspace: Workspace, into chosen: ChosenPositions
+        _ q: Heads, weights: Matrix, ratio: Int = 1, layer: Int, _ batch: Batch, _ workspace: Workspace,
+        into chosen: ChosenPositions
     ) {
         precondition(q.rows == batch.count && weights.rows == batch.count && weights.cols == q.count)
-        for segment in batch.segments where segment.end > chosen.topK {
-            let first = max(segment.rows.lowerBound, segment.rows.lowerBound + chosen.topK - segment.start)
-            allPositions(segment, before: first, chosen)
+        for segment in batch.segments where segment.end / ratio > chosen.topK {
+            // The first row with more keys than it may see.
+            let choosing = segment.rows.lowerBound + (chosen.topK + 1) * ratio - 1 - segment.start
+            let first = max(segment.rows.lowerBound, choosing)
+            if ratio == 1 { allPositions(segment, before: first, chosen) }
             // A few tokens at a time, so that their scores take little memory.
             for low in stride(from: first, to: segment.rows.upperBound, by: Self.scoredTokens) {
                 let rows = low..<min(low + Self.scoredTokens, segment.rows.upperBound)
-                choose(rows, q, weights, layer, segment, workspace, chosen)
+                choose(rows, q, weights, ratio, layer, segment, workspace, chosen)
             }
         }
     }
@@ -54,32 +58,33 @@ extension Compute {
     }
 
     private func choose(
-        _ rows: Range<Int>, _ q: Heads, _ weights: Matrix, _ layer: Int, _ segment: Segment, _ workspace: Workspace,
+        _ rows: Range<Int>, _ q: Heads, _ weights: Matrix, _ ratio: Int, _ layer: Int, _ segment: Segment,
+        _ workspace: Workspace,
         _ chosen: ChosenPositions
     ) {
         workspace.scoped {
             let cache = segment.sequence.caches + layer
             let block = Int(CK_ATTENTION_BLOCK)
-            let scores = workspace.matrix(rows: rows.count, cols: segment.end)
+            let scores = workspace.matrix(rows: rows.count, cols: segment.end / ratio)
             let position = segment.start - segment.rows.lowerBound
-            let blocks = (position + rows.upperBound + block - 1) / block
-            let job = (rows.lowerBound, q, weights, cache, scores, position, blocks)
+            let blocks = ((position + rows.upperBound) / ratio + block - 1) / block
+            let job = (rows.lowerBound, q, weights, cache, scores, position, blocks, ratio)
             pool.run(rows.count * blocks, grain: 4, scratch: ck_index_scratch_bytes(cache), job) { job, units, worker in
-                let (firstRow, q, weights, cache, scores, position, blocks) = job
+                let (firstRow, q, weights, cache, scores, position, blocks, ratio) = job
                 for unit in units {
                     let row = firstRow + unit / blocks
-                    let count = position + row + 1
+                    let count = (position + row + 1) / ratio
                     guard unit % blocks * Int(CK_ATTENTION_BLOCK) < count else { continue }
                     ck_index_block(
                         cache, unit % blocks, count, q.at(row, 0), q.headStride, weights.row(row), q.count,
                         scores.row(unit / blocks), worker.scratch)
                 }
             }
-            pool.run(rows.count, (rows.lowerBound, scores, position, chosen)) { job, units, _ in
-                let (firstRow, scores, position, chosen) = job
+            pool.run(rows.count, (rows.lowerBound, scores, position, chosen, ratio)) { job, units, _ in
+                let (firstRow, scores, position, chosen, ratio) = job
                 for unit in units {
                     let row = firstRow + unit
-                    ck_top_k(scores.row(unit), position + row + 1, chosen.topK, chosen.row(row))
+                    ck_top_k(scores.row(unit), (position + row + 1) / ratio, chosen.topK, chosen.row(row))
                 }
             }
         }

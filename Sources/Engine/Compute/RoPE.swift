@@ -31,13 +31,19 @@ package struct RopeAngles {
     let pairs: Int
     /// (rows, pairs) each.
     let cosines: Matrix
-    let sines: Matrix
+    private(set) var sines: Matrix
 
     fileprivate init(_ table: RopeTable, rows: Int, _ workspace: Workspace) {
         pairing = table.pairing
         pairs = table.frequencies.count
         cosines = workspace.matrix(rows: rows, cols: pairs)
         sines = workspace.matrix(rows: rows, cols: pairs)
+    }
+
+    func with(sines: Matrix) -> RopeAngles {
+        var angles = self
+        angles.sines = sines
+        return angles
     }
 
     /// The same angles for pairs of another form.

@@ -31,11 +31,33 @@ package struct RoutingOptions: Sendable {
     package var groups: Int = 1
     package var groupsUsed: Int = 1
 
+    /// The experts of each token id, instead of a choice.
+    package var table: ExpertTable?
+
     package init(topK: Int, score: Score, selectionBias: FloatVector? = nil, normalize: Bool) {
         self.topK = topK
         self.score = score
         self.selectionBias = selectionBias
         self.normalize = normalize
+    }
+}
+
+/// Experts by token id (DeepSeek-V4's hash layers): `perToken` of them for each.
+package final class ExpertTable: @unchecked Sendable {
+    package let perToken: Int
+    private let ids: UnsafeMutableBufferPointer<Int32>  // never written after init
+
+    /// The caller has checked that the experts exist.
+    package init(_ ids: [Int32], perToken: Int) {
+        self.perToken = perToken
+        self.ids = .allocate(capacity: ids.count)
+        _ = self.ids.initialize(from: ids)
+    }
+
+    deinit { ids.deallocate() }
+
+    func experts(of token: Int32) -> UnsafePointer<Int32>? {
+        ids.baseAddress.map { UnsafePointer($0) + Int(token) * perToken }
     }
 }
 
@@ -63,7 +85,13 @@ extension Compute {
     /// scores → selection scores (plus bias) → group limit → the best topK, the lower index winning a tie → weights
     /// from the scores without bias → normalisation → scale. A group's score is the sum of its two best selection
     /// scores.
-    package func route(_ logits: Matrix, _ options: RoutingOptions, _ workspace: Workspace) -> Routing {
+    ///
+    /// With a table the experts are those of the token instead.
+    /// - Parameter tokens: the token id of each row, for a table.
+    package func route(
+        _ logits: Matrix, _ options: RoutingOptions, tokens: UnsafePointer<Int32>? = nil, _ workspace: Workspace
+    ) -> Routing {
+        precondition(options.table == nil || (tokens != nil && options.table?.perToken == options.topK))
         let experts = logits.cols
         if case .sparseMixer = options.score { precondition(options.topK == 2) }
         precondition(options.topK >= 1 && options.topK <= experts)
@@ -75,11 +103,12 @@ extension Compute {
         let routing = Routing(tokens: logits.rows, topK: options.topK, experts: experts, workspace)
         let grain = max(1, 2048 / (experts * (options.topK + 4)))
         let scratch = experts * 12 + options.groups * 4
-        pool.run(logits.rows, grain: grain, scratch: scratch, (logits, options, routing)) { job, rows, worker in
-            let (logits, options, routing) = job
+        pool.run(logits.rows, grain: grain, scratch: scratch, (logits, options, tokens, routing)) { job, rows, worker in
+            let (logits, options, tokens, routing) = job
             for row in rows {
+                let fixed = options.table.flatMap { table in tokens.flatMap { table.experts(of: $0[row]) } }
                 routeToken(
-                    logits.row(row), options, routing.experts, ids: routing.ids + row * routing.topK,
+                    logits.row(row), options, routing.experts, fixed: fixed, ids: routing.ids + row * routing.topK,
                     weights: routing.weights + row * routing.topK, worker.scratch)
             }
         }
@@ -88,8 +117,8 @@ extension Compute {
 }
 
 private func routeToken(
-    _ logits: UnsafePointer<Float>, _ options: RoutingOptions, _ experts: Int, ids: UnsafeMutablePointer<Int32>,
-    weights: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
+    _ logits: UnsafePointer<Float>, _ options: RoutingOptions, _ experts: Int, fixed: UnsafePointer<Int32>?,
+    ids: UnsafeMutablePointer<Int32>, weights: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
 ) {
     let scores = scratch.assumingMemoryBound(to: Float.self)
     let selection = scores + experts
@@ -134,6 +163,11 @@ private func routeToken(
     }
 
     for rank in 0..<options.topK {
+        if let fixed {
+            ids[rank] = fixed[rank]
+            weights[rank] = scores[Int(fixed[rank])]
+            continue
+        }
         // Written so that NaN scores still choose distinct experts.
         var best = -1
         for expert in 0..<experts where !taken[expert] {

@@ -77,6 +77,7 @@ extension LayerState {
         case .recurrent: "recurrent"
         case .latent(_, _, indexKeyDim: 0): "latent attention"
         case .latent: "sparse latent attention"
+        case .compressed: "compressed attention"
         }
     }
 }

@@ -73,6 +73,18 @@ package final class Hyperparameters {
         return number
     }
 
+    /// One number per layer, from a scalar or from an array of `count` values.
+    package func floats(_ key: String, count: Int, in range: ClosedRange<Double>) throws(EngineError) -> [Double] {
+        guard let list = value(key)?.array else {
+            return [Double](repeating: try float(key, in: range), count: count)
+        }
+        guard let values = list.floats()?.map(Double.init), values.count == count, values.allSatisfy(range.contains)
+        else {
+            throw wrong(key, .array(list), "\(count) numbers from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return values
+    }
+
     package func optionalFloat(_ key: String, in range: ClosedRange<Double>) throws(EngineError) -> Double? {
         value(key) == nil ? nil : try float(key, in: range)
     }

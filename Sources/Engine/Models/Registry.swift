@@ -15,6 +15,7 @@ package enum Registry {
         (["gemma4"], Gemma4.self),
         (["bert"], Bert.self),
         (["deepseek2", "deepseek32", "glm-dsa"], DeepSeek2.self),
+        (["deepseek4"], DeepSeek4.self),
         (["nemotron_h", "nemotron_h_moe"], NemotronH.self),
         (["granitehybrid"], GraniteHybrid.self),
         (["lfm2moe"], LFM2.self),

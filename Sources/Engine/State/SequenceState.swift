@@ -104,22 +104,56 @@ package final class SequenceState {
                 floatNext = pointers.state + heads * pointers.headStride
             case .latent(let dim, let tail, let indexKeyDim):
                 let positions = layout.positions(layer, capacity: capacity)
-                latent.type = layout.keyType.kernel
-                latent.dim = dim
-                latent.tail = StateLayout.padded(tail)
-                latent.row_bytes = layout.latentRowBytes(dim, tail)
-                latent.rows = UnsafeMutableRawPointer(cacheNext)
-                cacheNext += (latent.row_bytes * positions + 63) & ~63
-                cache.key_type = layout.keyType.kernel
-                cache.key_dim = indexKeyDim
-                cache.key_tile_bytes = layout.keyType.bytes(indexKeyDim) * 16
-                cache.positions = max(positions, 1)
-                cache.keys = UnsafeMutableRawPointer(cacheNext)
-                cacheNext += (cache.key_tile_bytes * (positions / 16) + 63) & ~63
+                latent = Self.latent(layout, dim, tail, rows: positions, &cacheNext)
+                cache = Self.indexKeys(layout, indexKeyDim, positions, &cacheNext)
+            case .compressed(let dim, let ratio, let channels, let indexKeyDim, let indexChannels):
+                let entries = StateLayout.entries(capacity: capacity, ratio: ratio)
+                let rows = layout.entryBase(capacity: capacity) + entries
+                latent = Self.latent(layout, dim, 0, rows: rows, &cacheNext)
+                cache = Self.indexKeys(layout, indexKeyDim, entries, &cacheNext)
+                pointers.convStride = StateLayout.padded(2 * channels)
+                pointers.headStride = StateLayout.padded(2 * indexChannels)
+                pointers.state = floatNext + 2 * ratio * pointers.convStride
+                floatNext = pointers.state + 2 * ratio * pointers.headStride
             }
             (latents + index).initialize(to: latent)
             (caches + index).initialize(to: cache)
             (recurrent + index).initialize(to: pointers)
+        }
+    }
+
+    private static func latent(
+        _ layout: StateLayout, _ dim: Int, _ tail: Int, rows: Int, _ next: inout UnsafeMutableRawPointer
+    ) -> ck_latent {
+        var latent = ck_latent()
+        latent.type = layout.keyType.kernel
+        latent.dim = dim
+        latent.tail = StateLayout.padded(tail)
+        latent.row_bytes = layout.latentRowBytes(dim, tail)
+        latent.rows = next
+        next += (latent.row_bytes * rows + 63) & ~63
+        return latent
+    }
+
+    private static func indexKeys(
+        _ layout: StateLayout, _ dim: Int, _ positions: Int, _ next: inout UnsafeMutableRawPointer
+    ) -> ck_kv {
+        var cache = ck_kv()
+        cache.key_type = layout.keyType.kernel
+        cache.key_dim = dim
+        cache.key_tile_bytes = layout.keyType.bytes(dim) * 16
+        cache.positions = max(positions, 1)
+        cache.keys = next
+        next += (cache.key_tile_bytes * (positions / 16) + 63) & ~63
+        return cache
+    }
+
+    /// Where projections wait that do not fill a window yet: 2 · ratio rows of `stride` floats.
+    func waiting(_ place: CompressorPlace, layer: Int) -> (pointer: UnsafeMutablePointer<Float>, stride: Int) {
+        let pointers = recurrent[layer]
+        switch place {
+        case .latents: return (pointers.conv, pointers.convStride)
+        case .indexKeys: return (pointers.state, pointers.headStride)
         }
     }
 

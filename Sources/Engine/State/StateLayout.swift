@@ -12,6 +12,11 @@ package enum LayerState: Sendable, Equatable {
     /// One latent of `dim` values, key and value of all heads, and `tail` further key values; beside them the key of
     /// an indexer (0: none). Kept in the key's cache type.
     case latent(dim: Int, tail: Int, indexKeyDim: Int = 0)
+    /// A latent without tail, one compressed latent for every `ratio` tokens (0: none) and with it the key of an
+    /// indexer (0: none). The projections of up to 2 · `ratio` tokens wait for the next entry: `channels` for the
+    /// latents, `indexChannels` for the keys. Latents that no window shows any more are kept, so that a restored
+    /// state finds its own.
+    case compressed(dim: Int, ratio: Int, channels: Int, indexKeyDim: Int, indexChannels: Int)
 
     /// Keys and values, as the lengths that the cache type must be able to hold.
     fileprivate var cachedDims: (keys: [Int], values: [Int]) {
@@ -19,6 +24,7 @@ package enum LayerState: Sendable, Equatable {
         case .none, .recurrent: ([], [])
         case .attention(_, let keyDim, let valueDim, _): ([keyDim], [valueDim])
         case .latent(let dim, let tail, let indexKeyDim): ([dim, StateLayout.padded(tail), indexKeyDim], [])
+        case .compressed(let dim, _, _, let indexKeyDim, _): ([dim, indexKeyDim], [])
         }
     }
 }
@@ -94,8 +100,20 @@ package struct StateLayout: Sendable {
             heads * (keyType.bytes(keyDim) + valueType.bytes(Self.padded(valueDim)))
         case .latent(let dim, let tail, let indexKeyDim):
             latentRowBytes(dim, tail) + keyType.bytes(indexKeyDim)
+        case .compressed(let dim, let ratio, _, _, _):
+            latentRowBytes(dim, 0) + (ratio == 0 ? 0 : (bytesPerEntry(layer) + ratio - 1) / ratio)
         }
     }
+
+    /// A compressed latent and its index key.
+    private func bytesPerEntry(_ layer: LayerState) -> Int {
+        guard case .compressed(let dim, let ratio, _, let indexKeyDim, _) = layer, ratio > 0 else { return 0 }
+        return latentRowBytes(dim, 0) + keyType.bytes(indexKeyDim)
+    }
+
+    /// Where compressed latents begin, behind those of single tokens.
+    func entryBase(capacity: Int) -> Int { Self.paddedCapacity(capacity) }
+    static func entries(capacity: Int, ratio: Int) -> Int { ratio == 0 ? 0 : paddedCapacity(capacity / ratio) }
 
     /// One position of a layer that keeps latents.
     func latentRowBytes(_ dim: Int, _ tail: Int) -> Int { keyType.bytes(dim) + keyType.bytes(Self.padded(tail)) }
@@ -129,16 +147,21 @@ package struct StateLayout: Sendable {
     func cacheBytes(capacity: Int) -> Double {
         layers.reduce(0) { total, layer in
             total + Double(positions(layer, capacity: capacity)) * Double(bytesPerPosition(layer))
+                + Double(16 * bytesPerEntry(layer))
         }
     }
 
     /// Bytes of recurrent state, whatever the number of tokens.
     package var recurrentBytes: Int {
         layers.reduce(0) { total, layer in
-            guard case .recurrent(let channels, let taps, let heads, let keyDim, let valueDim) = layer else {
-                return total
+            switch layer {
+            case .none, .attention, .latent:
+                total
+            case .recurrent(let channels, let taps, let heads, let keyDim, let valueDim):
+                total + 4 * (Self.convFloats(channels, taps) + heads * Self.headFloats(keyDim, valueDim))
+            case .compressed(_, let ratio, let channels, _, let indexChannels):
+                total + 4 * 2 * ratio * (Self.padded(2 * channels) + Self.padded(2 * indexChannels))
             }
-            return total + 4 * (Self.convFloats(channels, taps) + heads * Self.headFloats(keyDim, valueDim))
         }
     }
 
@@ -150,7 +173,13 @@ package struct StateLayout: Sendable {
 
     /// True when a prefix of a sequence cannot be kept on its own.
     package var isRecurrent: Bool {
-        layers.contains { if case .recurrent = $0 { true } else { false } }
+        layers.contains { layer in
+            switch layer {
+            case .none, .attention, .latent: false
+            case .recurrent: true
+            case .compressed(_, let ratio, _, _, _): ratio > 0
+            }
+        }
     }
 
     // Values are read sixteen at a time, keys sixteen positions at a time.

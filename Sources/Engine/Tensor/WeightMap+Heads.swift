@@ -32,3 +32,21 @@ extension WeightMap {
             experts: heads)
     }
 }
+
+extension LayerWeights {
+    /// A table of experts by token id, checked.
+    package func expertTable(_ name: String, perToken: Int, experts: Int) throws(EngineError) -> ExpertTable {
+        let tokens = try map.rowCount(
+            "token_embd.weight", cols: map.file.tensor("token_embd.weight")?.dimensions[0] ?? 0)
+        let ids = try map.integers("\(prefix)\(name).weight", cols: perToken, rows: tokens)
+        for start in stride(from: 0, to: ids.count, by: perToken) {
+            let row = ids[start..<start + perToken]
+            guard row.allSatisfy({ $0 >= 0 && Int($0) < experts }), Set(row).count == perToken else {
+                throw .hyperparameter(
+                    key: "\(prefix)\(name)[\(start / perToken)]", found: "\([Int32](row))",
+                    expected: "different experts below \(experts)")
+            }
+        }
+        return ExpertTable(ids, perToken: perToken)
+    }
+}

@@ -105,6 +105,17 @@ package final class WeightMap {
         return vector.vector
     }
 
+    /// A table of int32, `rows` of `cols` contiguous values.
+    package func integers(_ name: String, cols: Int, rows: Int) throws(EngineError) -> [Int32] {
+        let tensor = try take(name, [cols, rows], experts: 1)
+        guard tensor.type == .i32, tensor.bytes.count >= cols * rows * 4 else {
+            throw .unsupportedTensorType(tensor: name, type: tensor.type.description)
+        }
+        return (0..<cols * rows).map {
+            Int32(littleEndian: tensor.bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self))
+        }
+    }
+
     // MARK: Checks
 
     private func take(_ name: String, _ shape: [Int], experts: Int) throws(EngineError) -> GGUFTensor {

@@ -21,6 +21,10 @@ package struct ExpertsBlock: Sendable {
         /// `ffn_{gate,up,down}_exps.bias` [width, experts].
         package var expertBias = Presence.absent
         package var activation = Activation.gated(.silu)
+        /// The shared expert's, if it differs.
+        package var sharedActivation: Activation?
+        /// The experts are those that `ffn_gate_tid2eid` lists for the token's id; the router only weighs them.
+        package var byToken = false
         /// The routed experts work on this many values instead of the embedding's: `ffn_latent_down` before them,
         /// `ffn_latent_up` behind their sum. Router and shared expert do not.
         package var latentWidth: Int?
@@ -70,6 +74,9 @@ package struct ExpertsBlock: Sendable {
         var routing = try RoutingOptions(hyper, counts, options)
         routing.selectionBias = try tensors.bias("exp_probs_b", count, options.selectionBias)
         if options.scalesExperts { routing.expertScale = try tensors.vector(exactly: "ffn_down_exps.scale", count) }
+        if options.byToken {
+            routing.table = try tensors.expertTable("ffn_gate_tid2eid", perToken: counts.used, experts: count)
+        }
         self.routing = routing
         ffnGateInp = try tensors.matrix("ffn_gate_inp", in: embedding, out: count)
         ffnGateInpBias = try tensors.bias("ffn_gate_inp", count, options.routerBias)
@@ -127,7 +134,7 @@ package struct ExpertsBlock: Sendable {
         _ tensors: LayerWeights, _ embedding: Int, width: Int, _ options: Options
     ) throws(EngineError) -> DenseBlock {
         var dense = DenseBlock.Options()
-        dense.activation = options.activation
+        dense.activation = options.sharedActivation ?? options.activation
         dense.suffix = "_shexp"
         return try DenseBlock(tensors, embedding: embedding, width: width, dense)
     }
@@ -154,7 +161,7 @@ package struct ExpertsBlock: Sendable {
                 ffnGateInpShexp.map { Product($0, into: sharedGate) })
             let shared = pass.matrix(sharedExpert == nil ? 0 : out.cols)
             sharedExpert?.forward(input, pass, into: shared)
-            let routes = cpu.route(logits, routing, work)
+            let routes = cpu.route(logits, routing, tokens: pass.batch.tokens, work)
             if let ffnLatentDown, let ffnLatentUp {
                 let (latent, sum) = (pass.matrix(ffnLatentDown.rows), pass.matrix(ffnLatentDown.rows))
                 cpu.matmul(ffnLatentDown, input, into: latent)

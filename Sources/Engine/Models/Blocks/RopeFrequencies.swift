@@ -18,10 +18,11 @@ package struct RopeFrequencies: Sendable, Equatable {
     ///   - defaultBase: the base of a file that names none.
     ///   - keySuffix: `_swa` for layers with a sliding window in families that rotate them by another base; scaling
     ///     is not for these.
+    ///   - baseKey: where the base is, if not at `rope.freq_base`.
     ///   - roundsYarnBounds: whether the bounds of YaRN's ramp are whole pairs.
     package init(
         _ hyper: Hyperparameters, headDim: Int, defaultBase: Double = 10_000, keySuffix: String = "",
-        roundsYarnBounds: Bool = true
+        baseKey: String? = nil, roundsYarnBounds: Bool = true
     ) throws(EngineError) {
         let dims = try hyper.int("rope.dimension_count\(keySuffix)", in: 1...8192, default: headDim)
         guard dims <= headDim, dims.isMultiple(of: 2) else {
@@ -29,7 +30,8 @@ package struct RopeFrequencies: Sendable, Equatable {
                 "rope.dimension_count\(keySuffix)", found: dims,
                 expected: "an even number up to the head's \(headDim)")
         }
-        let base = try hyper.float("rope.freq_base\(keySuffix)", in: 1.000_001...1e15, default: defaultBase)
+        let base = try hyper.float(
+            baseKey ?? "rope.freq_base\(keySuffix)", in: 1.000_001...1e15, default: defaultBase)
         perPair = (0..<dims / 2).map { pow(base, -2 * Double($0) / Double(dims)) }
         amplitude = 1
         guard keySuffix.isEmpty else { return }
