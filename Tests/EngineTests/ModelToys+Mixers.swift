@@ -19,6 +19,7 @@ extension FamilyToy {
         fusedKV: Bool = false, indexers: [Bool] = []
     ) -> FamilyToy {
         var toy = FamilyToy(name: name, architecture: architecture)
+        toy.fused = fusedKV
         toy.set(common: ["attention.head_count": 4, "attention.head_count_kv": 1, "leading_dense_block_count": 1])
         toy.setLatent(lowRankQuery: lowRankQuery)
         toy.setExperts(shared: 1)
@@ -94,6 +95,7 @@ extension FamilyToy {
         toy.own("attention.head_count_kv", .array(GGUFArray([Int32(0), 2])))
         toy.setMamba()
         toy.setExperts()
+        toy.sharedIsAdded = true
         for (key, value) in [
             ("attention.scale", 0.1), ("embedding_scale", 2), ("residual_scale", 0.7), ("logit_scale", 2),
         ] as [(String, Float)] { toy.set(float: key, value) }
@@ -143,7 +145,11 @@ extension FamilyToy {
         for name in ["attn_q", "attn_k", "attn_v"] { toy.matrix(0, name, [256, 256]) }
         for name in ["q", "k", "v"] { toy.add(0, "ssm_conv1d_\(name).weight", [4, 1, 256, 1], .small) }
         toy.matrix(0, "ssm_beta", [256, 4])
-        for name in ["ssm_f_a", "ssm_f_b", "ssm_g_a", "ssm_g_b", "attn_output"] { toy.matrix(0, name, [256, 256]) }
+        for name in ["ssm_f", "ssm_g"] {
+            toy.matrix(0, "\(name)_a", [256, 64])
+            toy.add(0, "\(name)_b.weight", [64, 256], .small)
+        }
+        toy.matrix(0, "attn_output", [256, 256])
         toy.add(0, "ssm_a", [1, 4, 1, 1], .decay)
         toy.add(0, "ssm_dt.bias", [256], .small)
         toy.norm(0, "ssm_norm", 64)
@@ -251,7 +257,10 @@ extension FamilyToy {
 
     private mutating func setExperts(shared: Int? = nil) {
         set(["expert_count": 4, "expert_used_count": 2, "expert_feed_forward_length": 256])
-        if let shared { set(["expert_shared_count": shared]) }
+        if let shared {
+            set(["expert_shared_count": shared])
+            sharedIsAdded = true
+        }
     }
 
     private mutating func setMamba() {

@@ -76,7 +76,8 @@ package struct DeepSeek2: Architecture {
             score: hyper.architecture == "deepseek2"
                 ? .stated(default: flash ? .sigmoid : .softmax) : .always(.sigmoid),
             normalize: .stated(default: false), shared: .added)
-        options.selectionBias = .optional
+        let sigmoid = try hyper.optionalInt("expert_gating_func", in: 0...4) == 2
+        options.selectionBias = sigmoid || hyper.architecture != "deepseek2" ? .required : .optional
         options.grouped = true
         return options
     }

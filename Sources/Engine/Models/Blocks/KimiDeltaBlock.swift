@@ -10,10 +10,10 @@ package struct KimiDeltaBlock: Mixer {
     let attnV: Weight
     let conv: ConvWeight  // taps × (q | k | v): ssm_conv1d_q, _k, _v
     let ssmBeta: Weight  // (embedding → heads)
-    let ssmFA: Weight  // (embedding → rank), the decay
-    let ssmFB: Weight  // (rank → heads · headDim)
-    let ssmGA: Weight  // (embedding → rank), the output gate
-    let ssmGB: Weight  // (rank → heads · headDim)
+    let ssmFA: Weight  // (embedding → headDim), the decay
+    let ssmFB: Weight  // (headDim → heads · headDim)
+    let ssmGA: Weight  // (embedding → headDim), the output gate
+    let ssmGB: Weight  // (headDim → heads · headDim)
     let ssmA: FloatVector  // (heads), already −exp(A_log)
     let ssmDt: FloatVector  // (heads · headDim)
     let ssmNorm: FloatVector  // (headDim)
@@ -37,12 +37,10 @@ package struct KimiDeltaBlock: Mixer {
         }
         conv = ConvWeight(kernels.vector, channels: 3 * inner, taps: taps)
         ssmBeta = try tensors.matrix("ssm_beta", in: width, out: heads)
-        let decayRank = try tensors.cols(of: "ssm_f_b")
-        ssmFA = try tensors.matrix("ssm_f_a", in: width, out: decayRank)
-        ssmFB = try tensors.matrix("ssm_f_b", in: decayRank, out: inner)
-        let gateRank = try tensors.cols(of: "ssm_g_b")
-        ssmGA = try tensors.matrix("ssm_g_a", in: width, out: gateRank)
-        ssmGB = try tensors.matrix("ssm_g_b", in: gateRank, out: inner)
+        ssmFA = try tensors.matrix("ssm_f_a", in: width, out: headDim)
+        ssmFB = try tensors.matrix("ssm_f_b", in: headDim, out: inner)
+        ssmGA = try tensors.matrix("ssm_g_a", in: width, out: headDim)
+        ssmGB = try tensors.matrix("ssm_g_b", in: headDim, out: inner)
         ssmA = try tensors.vector(exactly: "ssm_a", heads)
         ssmDt = try tensors.vector(exactly: "ssm_dt.bias", inner)
         ssmNorm = try tensors.vector("ssm_norm", headDim)

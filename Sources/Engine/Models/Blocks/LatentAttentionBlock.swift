@@ -62,7 +62,7 @@ package struct LatentAttentionBlock: Mixer {
         }
         attnKvAMqa = try tensors.matrix("attn_kv_a_mqa", in: width, out: latentDim + ropeDim)
         attnKvANorm = try tensors.vector("attn_kv_a_norm", latentDim)
-        if tensors.contains("attn_k_b") {
+        if tensors.contains("attn_k_b") || !tensors.contains("attn_kv_b") {
             attnKB = try tensors.heads("attn_k_b", in: plainDim, out: latentDim, count: heads)
             attnVB = try tensors.heads("attn_v_b", in: latentDim, out: valueDim, count: heads)
         } else {
