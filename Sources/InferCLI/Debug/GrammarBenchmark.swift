@@ -1,0 +1,70 @@
+import ChatTemplates
+import Foundation
+import GGUF
+import InferKit
+import Tokenization
+
+/// Measures what masks cost: follows documents under their schemas and asks for the mask before every token.
+struct GrammarBenchmark {
+    /// The GGUF file with the vocabulary.
+    let path: String
+
+
+    func run() throws {
+        let tokenizer = try Tokenizer(GGUFFile(path: path).metadata)
+        let compiler = GrammarCompiler(tokenizer: tokenizer)
+        var logits = [Float](repeating: 0, count: tokenizer.vocabularySize)
+        // The vocabulary is arranged once for a model.
+        let start = ContinuousClock.now
+        _ = try compiler.constraint(forGBNF: "root ::= \"\"")
+        printLine(["vocabulary": .int(tokenizer.vocabularySize), "arranged_ms": milliseconds(since: start)])
+        forEachLine { line in
+            do {
+                return try measure(line, tokenizer, compiler, &logits).text(.spaced)
+            } catch {
+                return JSONValue.object(JSONObject([("error", .string("\(error)"))])).text(.spaced)
+            }
+        }
+    }
+
+    private func measure(
+        _ line: Data, _ tokenizer: Tokenizer, _ compiler: GrammarCompiler, _ logits: inout [Float]
+    ) throws -> JSONValue {
+        let request = try JSONValue(parsing: [UInt8](line))
+        let text = request["text"]?.stringValue ?? ""
+        var start = ContinuousClock.now
+        let constraint =
+            if let schema = request["schema"] {
+                try compiler.constraint(forSchema: schema)
+            } else {
+                try compiler.constraint(forGBNF: request["gbnf"]?.stringValue ?? "")
+            }
+        let compiling = milliseconds(since: start)
+        var mask = TokenMask(count: tokenizer.vocabularySize)
+        var costs: [Double] = []
+        for token in tokenizer.encode(text, addSpecial: false, parseSpecial: false) {
+            start = ContinuousClock.now
+            try constraint.mask(into: &mask)
+            logits.withUnsafeMutableBufferPointer { mask.apply(to: $0) }
+            costs.append((ContinuousClock.now - start) / .milliseconds(1))
+            guard mask[token] else { throw CommandError("token \(token) of the text is not in the mask") }
+            try constraint.accept(token)
+        }
+        try constraint.mask(into: &mask)
+        costs.sort()
+        return [
+            "name": request["name"] ?? .null, "compile_ms": compiling, "tokens": .int(costs.count),
+            "complete": .bool(constraint.isAccepting), "median_ms": .double(costs.isEmpty ? 0 : costs[costs.count / 2]),
+            "p99_ms": .double(costs.isEmpty ? 0 : costs[costs.count * 99 / 100]), "worst_ms": .double(costs.last ?? 0),
+            "all_ms": .array(costs.map { .double($0) }),
+        ]
+    }
+
+    private func milliseconds(since start: ContinuousClock.Instant) -> JSONValue {
+        .double((ContinuousClock.now - start) / .milliseconds(1))
+    }
+
+    private func printLine(_ value: JSONValue) {
+        FileHandle.standardOutput.write(Data((value.text(.spaced) + "\n").utf8))
+    }
+}
