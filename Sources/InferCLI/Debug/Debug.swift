@@ -5,6 +5,7 @@ struct Debug: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Machine-readable doors for tests and for comparing engines.",
         subcommands: [
-            LogitsDoor.self, TokenizeDoor.self, DetokenizeDoor.self, TemplateDoor.self, ToolCallsDoor.self, GrammarDoor.self,
+            LogitsDoor.self, TokenizeDoor.self, DetokenizeDoor.self, TemplateDoor.self, ToolCallsDoor.self,
+            GrammarDoor.self,
         ])
 }

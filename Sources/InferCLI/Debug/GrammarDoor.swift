@@ -37,7 +37,8 @@ struct GrammarDoor: ParsableCommand {
         } catch {
             return ["error": .string("\(expected): \(error)")]
         }
-        guard let key = request["schema"] ?? request["gbnf"], request["text"]?.stringValue != nil || request["text"] == nil
+        guard let key = request["schema"] ?? request["gbnf"],
+            request["text"]?.stringValue != nil || request["text"] == nil
         else { return ["error": .string(expected)] }
         let grammar: Result<TextGrammar, GrammarError>
         if let last, last.key == key {

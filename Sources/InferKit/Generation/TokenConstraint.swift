@@ -46,6 +46,10 @@ package struct TokenMask: Sendable, Equatable {
     package func apply(to logits: UnsafeMutableBufferPointer<Float>) {
         for (index, word) in words.enumerated() where word != .max {
             let start = index * 64
+            if word == 0, start + 64 <= logits.count {
+                UnsafeMutableBufferPointer(rebasing: logits[start..<(start + 64)]).update(repeating: -.infinity)
+                continue
+            }
             for bit in 0..<max(0, min(64, logits.count - start)) where word >> UInt64(bit) & 1 == 0 {
                 logits[start + bit] = -.infinity
             }

@@ -28,7 +28,7 @@ package final class CompiledGrammar: Sendable {
 }
 
 /// Keeps one answer to a grammar: says which tokens may come next and follows those that come. One owner at a time.
-package final class GrammarConstraint {
+package final class GrammarConstraint: TokenConstraint {
     private let grammar: CompiledGrammar
     private var finder: TokenFinder
     private var configuration: Int32

@@ -11,6 +11,7 @@ package final class GrammarCompiler: Sendable {
     private enum Key: Hashable {
         case schema(CodePoints)
         case gbnf(CodePoints)
+        case pattern(CodePoints)
     }
 
     private struct Cache {
@@ -48,6 +49,15 @@ package final class GrammarCompiler: Sendable {
     /// Answers are texts of a grammar in GBNF.
     package func constraint(forGBNF source: String) throws(GrammarError) -> GrammarConstraint {
         try constraint(.gbnf(CodePoints(source))) { () throws(GrammarError) in try GBNFParser.parse(source) }
+    }
+
+    /// Answers have a form of fixed text and pieces with forms of their own, such as tool calls. Where a fixed text holds
+    /// the text of a control token, that token is meant.
+    package func constraint(for pattern: OutputPattern) throws(GrammarError) -> GrammarConstraint {
+        let vocabulary = arrangedVocabulary()
+        return try constraint(.pattern(CodePoints(pattern.cacheKey))) { () throws(GrammarError) in
+            try PatternCompiler.grammar(for: pattern, vocabulary)
+        }
     }
 
     private func constraint(

@@ -10,6 +10,7 @@ final class EngineBackend: ModelBackend {
     let chatTemplates: ChatTemplateSources
     private let model: Model
     private let tokenizer: Tokenizer
+    private let grammars: GrammarCompiler
 
     init(
         path: String, configuration: GGUFLanguageModel.Configuration, progress: (Double) -> Void
@@ -25,6 +26,7 @@ final class EngineBackend: ModelBackend {
         } catch {
             throw .unsupported(path: path, reason: error.description)
         }
+        grammars = GrammarCompiler(tokenizer: tokenizer)
         do throws(EngineError) {
             model = try Model.load(file, options: configuration.engineOptions, progress: progress)
             guard !model.architecture.isEncoder else {
@@ -90,8 +92,7 @@ final class EngineBackend: ModelBackend {
     }
 
     func makeConstraint(_ pattern: OutputPattern) throws -> any TokenConstraint {
-        throw LanguageModelSession.GenerationError.unsupportedGuide(
-            .init(debugDescription: "grammars are not supported yet"))
+        try grammars.constraint(for: pattern)
     }
 
     func tokens(containing texts: [String]) -> Set<Int32> {

@@ -264,7 +264,9 @@ struct GrammarAutomaton {
         isLive[Int(Self.bottom)] = true
         for item in kept { isLive[Int(unpack(item).frame)] = true }
         for frame in isLive.indices.reversed() where isLive[frame] {
-            for edge in Int(edgeStart[frame])..<Int(edgeStart[frame + 1]) { isLive[Int(unpack(edges[edge]).frame)] = true }
+            for edge in Int(edgeStart[frame])..<Int(edgeStart[frame + 1]) {
+                isLive[Int(unpack(edges[edge]).frame)] = true
+            }
         }
         let old = self
         self = GrammarAutomaton(program)

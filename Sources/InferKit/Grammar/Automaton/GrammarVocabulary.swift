@@ -18,6 +18,7 @@ package final class GrammarVocabulary: Sendable {
     /// Tokens that stand for themselves, which are written as markers, by their text.
     let markers: [String: Int32]
 
+    private let markerStarts: Set<UInt8>
     private let storage: [UInt8]
     private let offsets: [UInt32]
 
@@ -45,6 +46,7 @@ package final class GrammarVocabulary: Sendable {
         }
         self.size = size
         self.markers = markers
+        markerStarts = Set(markers.keys.compactMap(\.utf8.first))
         endOfGeneration = ends.filter { 0..<Int32(size) ~= $0 }.sorted()
         self.storage = storage
         self.offsets = offsets
@@ -84,6 +86,12 @@ package final class GrammarVocabulary: Sendable {
         }
         plain = TokenTrie(plainIDs) { storage[slice($0)] }
         other = TokenTrie(otherIDs) { storage[slice($0)] }
+    }
+
+    /// The longest marker that a text begins with.
+    func longestMarker(startingIn text: ArraySlice<UInt8>) -> String? {
+        guard let first = text.first, markerStarts.contains(first) else { return nil }
+        return markers.keys.filter { text.starts(with: $0.utf8) }.max { $0.utf8.count < $1.utf8.count }
     }
 
     func isEndOfGeneration(_ token: Int32) -> Bool { endOfGeneration.contains(token) }

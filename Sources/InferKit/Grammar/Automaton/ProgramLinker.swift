@@ -45,7 +45,11 @@ struct ProgramLinker {
             isReached[state] = true
             pending += source.states[state].empty
             for call in source.states[state].calls {
-                if isNullable[call.rule] { pending.append(call.back) } else { waiting[call.rule, default: []].append(call.back) }
+                if isNullable[call.rule] {
+                    pending.append(call.back)
+                } else {
+                    waiting[call.rule, default: []].append(call.back)
+                }
             }
             let rule = ruleOfEnd[state]
             if rule >= 0, !isNullable[rule] {
@@ -152,7 +156,9 @@ struct ProgramLinker {
             guard !isUseful[state] else { continue }
             isUseful[state] = true
             pending += sources[state]
-            for caller in callersOfBack[state] where isUseful[source.starts[caller.rule]] { pending.append(caller.state) }
+            for caller in callersOfBack[state] where isUseful[source.starts[caller.rule]] {
+                pending.append(caller.state)
+            }
             if ruleOfStart[state] >= 0 {
                 for caller in callersOfRule[ruleOfStart[state]] where isUseful[caller.back] {
                     pending.append(caller.state)

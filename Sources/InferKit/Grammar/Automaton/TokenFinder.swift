@@ -91,9 +91,10 @@ struct TokenFinder {
 
     private mutating func walk(_ trie: TokenTrie, from configuration: Int32, into mask: inout TokenMask) {
         path[0] = configuration
+        let nodes = trie.nodes
         var place = 0
-        while place < trie.nodes.count {
-            let node = trie.nodes[place]
+        while place < nodes.count {
+            let node = nodes[place]
             let depth = Int(node.depth)
             let target = automaton.step(path[depth - 1], node.byte)
             if target == GrammarAutomaton.dead {

@@ -30,7 +30,9 @@ struct RegularExpression {
     static func automaton(for pattern: String) throws(Failure) -> ScalarAutomaton {
         var parser = RegularExpression(source: Array(pattern.unicodeScalars))
         let node = try parser.alternatives()
-        guard parser.position == parser.source.count else { throw Failure(message: "unmatched ')'", isUnsupported: false) }
+        guard parser.position == parser.source.count else {
+            throw Failure(message: "unmatched ')'", isUnsupported: false)
+        }
         var builder = Builder()
         let final = try builder.add(try searched(node), from: 0)
         return try builder.determinized(final: final)

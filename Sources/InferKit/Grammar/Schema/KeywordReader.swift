@@ -26,7 +26,8 @@ struct KeywordReader {
             guard !factor.isNegative, !factor.isZero else {
                 throw .invalidSchema(message: "multipleOf must be more than zero", path: place)
             }
-            guard let grid = NumberShape.Grid(multipleOf: factor), let both = number.grid.map({ $0.combined(grid) }) ?? grid
+            guard let grid = NumberShape.Grid(multipleOf: factor),
+                let both = number.grid.map({ $0.combined(grid) }) ?? grid
             else { throw .unsupportedKeyword("multipleOf \(factor.text)", path: place) }
             number.grid = both
         }
@@ -65,7 +66,9 @@ struct KeywordReader {
                 throw .unsupportedKeyword("format \(name)", path: place)
             }
             do {
-                if let automaton = try StringFormats.automaton(name) { string.parts.append(("format \(name)", automaton)) }
+                if let automaton = try StringFormats.automaton(name) {
+                    string.parts.append(("format \(name)", automaton))
+                }
             } catch {
                 throw .unsupportedKeyword("format \(name)", path: place)
             }

@@ -25,7 +25,8 @@ struct NumberShape: Sendable {
 
         /// nil: too large.
         init?(multipleOf number: DecimalNumber) {
-            guard number.fraction.count <= Self.mostDecimals, let divisor = Int((number.integer + number.fraction).map { String($0) }.joined()),
+            guard number.fraction.count <= Self.mostDecimals,
+                let divisor = Int((number.integer + number.fraction).map { String($0) }.joined()),
                 1...Self.largestDivisor ~= divisor
             else { return nil }
             self.init(decimals: number.fraction.count, divisor: divisor)

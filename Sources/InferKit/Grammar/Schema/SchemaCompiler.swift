@@ -3,7 +3,7 @@ import ChatTemplates
 /// Writes the grammar of the JSON texts that satisfy a schema. `docs/structured-output.md` states the subset.
 ///
 /// Properties come in the order of the schema. Behind `{`, `[`, `,`, `:` and before `}` and `]` there may be one blank,
-/// or a line feed with up to twenty blanks or tabs.
+/// or a line feed with up to 64 blanks or tabs.
 struct SchemaCompiler {
     private var grammar = Grammar()
     private var reader: SchemaReader
@@ -28,7 +28,7 @@ struct SchemaCompiler {
 
     private init(_ schema: JSONValue) {
         reader = SchemaReader(SchemaDocument(schema))
-        let indent = GrammarExpression.repeated(.scalars(ScalarSet(of: " \t")), minimum: 0, maximum: 20)
+        let indent = GrammarExpression.repeated(.scalars(ScalarSet(of: " \t")), minimum: 0, maximum: 64)
         space = grammar.add("space", .choice([.empty, .text(" "), .sequence([.text("\n"), indent])]))
     }
 
@@ -111,17 +111,23 @@ struct SchemaCompiler {
     private mutating func otherMembers(_ shape: ObjectShape) throws(GrammarError) -> [OtherMembers] {
         guard shape.takesOthers else { return [] }
         let hasPatterns = shape.parts.contains { !$0.patterns.isEmpty }
-        let isSaid = shape.parts.contains { $0.additional != nil } || shape.parts.allSatisfy { $0.properties.isEmpty && $0.patterns.isEmpty }
+        let isSaid =
+            shape.parts.contains { $0.additional != nil }
+            || shape.parts.allSatisfy { $0.properties.isEmpty && $0.patterns.isEmpty }
         guard var names = try shape.names.automaton() else { return [] }
         let declared = shape.declared
         if !declared.isEmpty {
-            guard let rest = try names.intersection(ScalarAutomaton(texts: declared).complement).trimmed else { return [] }
+            guard let rest = try names.intersection(ScalarAutomaton(texts: declared).complement).trimmed else {
+                return []
+            }
             names = rest
         }
         // Split by the patterns that a name fits.
         var classes: [(names: ScalarAutomaton, matched: [[Int]])] = [(names, shape.parts.map { _ in [] })]
         guard hasPatterns else {
-            return [OtherMembers(names: names, goal: shape.parts.reduce([]) { union($0, $1.additional.map { [$0] } ?? []) })]
+            return [
+                OtherMembers(names: names, goal: shape.parts.reduce([]) { union($0, $1.additional.map { [$0] } ?? []) })
+            ]
         }
         for (place, part) in shape.parts.enumerated() {
             for (automaton, schema) in part.patterns {

@@ -37,7 +37,8 @@ extension SchemaReader {
         }
         if let object = both.object, let leftObject = left.object, let rightObject = right.object {
             // Each branch is written with its own properties only.
-            let isApart = Self.lacks(leftObject, someRequiredBy: rightObject)
+            let isApart =
+                Self.lacks(leftObject, someRequiredBy: rightObject)
                 && Self.lacks(rightObject, someRequiredBy: leftObject)
             var isPossible = !isApart
             for name in object.required where isPossible { isPossible = try canHold(object.goal(name), depth) }

@@ -130,7 +130,8 @@ struct SchemaReader {
             case "not": for index in result.indices { try exclude(value, from: &result[index], place) }
             case "type": break
             default:
-                guard Self.typeOfKeyword[keyword] != nil || Self.annotations.contains(keyword) || keyword.hasPrefix("x-")
+                guard
+                    Self.typeOfKeyword[keyword] != nil || Self.annotations.contains(keyword) || keyword.hasPrefix("x-")
                 else { throw .unsupportedKeyword(keyword, path: place) }
             }
         }
@@ -206,7 +207,9 @@ struct SchemaReader {
                 alternative.object = ObjectShape(parts: [part], required: object.keys)
                 result.append(alternative)
             }
-            guard result.count <= Self.mostShapes else { throw .tooComplex("more than \(Self.mostShapes) alternatives") }
+            guard result.count <= Self.mostShapes else {
+                throw .tooComplex("more than \(Self.mostShapes) alternatives")
+            }
         }
         if !texts.isEmpty {
             scalars.string = StringShape(parts: [("values \(path)", ScalarAutomaton(texts: texts))])
@@ -287,7 +290,9 @@ struct SchemaReader {
         if let (value, keyword) = prefix {
             for schema in try branches(value, "\(path)/\(keyword)") { array.prefix.append([schema]) }
         }
-        if let rest = keywords[restKeyword] { array.rest = [try document.number(of: rest, at: "\(path)/\(restKeyword)")] }
+        if let rest = keywords[restKeyword] {
+            array.rest = [try document.number(of: rest, at: "\(path)/\(restKeyword)")]
+        }
         shape.array = array
     }
 
@@ -309,7 +314,8 @@ struct SchemaReader {
         }
         for (pattern, value) in try members("patternProperties", keywords, path) {
             let place = "\(path)/patternProperties/\(SchemaDocument.escaped(pattern))"
-            part.patterns.append((try reader.automaton(pattern: pattern, place), try document.number(of: value, at: place)))
+            part.patterns.append(
+                (try reader.automaton(pattern: pattern, place), try document.number(of: value, at: place)))
         }
         if let additional = keywords["additionalProperties"] {
             part.additional = try document.number(of: additional, at: path + "/additionalProperties")

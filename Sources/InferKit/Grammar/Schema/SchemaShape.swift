@@ -14,7 +14,9 @@ struct SchemaShape: Sendable {
     static let anything = SchemaShape()
     static let nothing: SchemaShape = {
         var shape = SchemaShape()
-        (shape.null, shape.booleans, shape.number, shape.string, shape.array, shape.object) = (false, [], nil, nil, nil, nil)
+        (shape.null, shape.booleans, shape.number, shape.string, shape.array, shape.object) = (
+            false, [], nil, nil, nil, nil
+        )
         return shape
     }()
 
