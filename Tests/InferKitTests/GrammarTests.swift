@@ -1,5 +1,5 @@
 import ChatTemplates
-import Foundation
+import TestSupport
 import Testing
 
 @testable import InferKit
@@ -20,8 +20,8 @@ struct GrammarTests {
 
     // MARK: Schemas
 
-    @Test(arguments: [
-        (#"{"type": "object", "if": {}}"#, GrammarError.unsupportedKeyword("if", path: "/if")),
+    private static let refusals: [(String, GrammarError)] = [
+        (#"{"type": "object", "if": {}}"#, .unsupportedKeyword("if", path: "/if")),
         (
             #"{"properties": {"a/b": {"uniqueItems": true}}}"#,
             .unsupportedKeyword("uniqueItems", path: "/properties/a~1b/uniqueItems")
@@ -47,9 +47,12 @@ struct GrammarTests {
             #"{"oneOf": [{"type": "integer"}, {"type": "number"}]}"#,
             .unsupportedKeyword("oneOf whose branches 0 and 1 can hold together (use anyOf)", path: "/oneOf")
         ),
-    ])
+    ]
+
+    @Test(arguments: refusals)
     func refused(_ schema: String, _ expected: GrammarError) throws {
-        #expect(error(try JSONValue(parsing: schema)) == expected)
+        let parsed = try JSONValue(parsing: schema)
+        #expect(error(parsed) == expected)
     }
 
     /// Texts that a generator would write in another way than the shared cases.
@@ -64,7 +67,7 @@ struct GrammarTests {
         (#"{"type": "object", "minProperties": 2, "maxProperties": 3}"#, #"{"a":1,"b":1,"c":1,"d":1}"#, false),
         (#"{"properties": {"a": {}, "b": {}, "c": {}}, "minProperties": 2}"#, #"{"b":0}"#, false),
         (#"{"properties": {"a": {}, "b": {}, "c": {}}, "minProperties": 2}"#, #"{"b":0,"c":0}"#, true),
-        (#"{"type": "string", "pattern": "^a.c$", "maxLength": 2}"#, #""abc""#, false),
+        (#"{"type": "string", "pattern": "^a.*c$", "maxLength": 2}"#, #""abc""#, false),
         (#"{"type": "string", "pattern": "b"}"#, #""abc""#, true),
         (#"{"type": "string"}"#, #""\ud83e\udd99\u00e9""#, true),
         (#"{"type": "string"}"#, #""\ud83e""#, false),
@@ -97,7 +100,7 @@ struct GrammarTests {
 
     /// The automata of bounded numbers against comparison of integers.
     @Test func integerBounds() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededRandom(seed: 5)
         for _ in 0..<60 {
             let low = Int.random(in: -300...300, using: &random)
             let high = low + Int.random(in: 0...400, using: &random)

@@ -72,7 +72,7 @@ struct SchemaDocument {
 
 extension Substring {
     /// Percent-encoding of a URI fragment taken away; nil where it is malformed.
-    var removingPercentEncoding: String? {
+    fileprivate var removingPercentEncoding: String? {
         var bytes: [UInt8] = []
         var rest = Array(utf8)[...]
         while let byte = rest.popFirst() {
