@@ -6,6 +6,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "InferKit", targets: ["InferKit"]),
+        // For the micro-benchmarks in Benchmarks/ only; the C interface may change with every version.
+        .library(name: "CKernels", targets: ["CKernels"]),
         .executable(name: "infer", targets: ["InferCLI"]),
     ],
     dependencies: [
@@ -45,6 +47,7 @@ let package = Package(
             name: "InferCLITests",
             dependencies: [
                 "InferCLI", "InferKit", "ChatTemplates", "Engine", "Tokenization", "GGUF", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -8,8 +8,8 @@ package struct Preset: Sendable, Decodable {
     package let description: String
     /// Where the numbers come from.
     package let source: String
-    package let blocks: Int
-    package let metadata: [Entry]
+    package private(set) var blocks: Int
+    package private(set) var metadata: [Entry]
     package let vocabulary: Vocabulary
     package let tensors: [Tensor]
 
@@ -117,6 +117,27 @@ package struct Preset: Sendable, Decodable {
             throw .invalid(path: url.path, reason: "\(error)")
         }
         if let reason = preset.fault { throw .invalid(path: url.path, reason: reason) }
+        return preset
+    }
+
+    /// The same model with only its first blocks, for measurements that a whole one would take too long for; its name
+    /// says so. Nil if it has fewer.
+    package func shortened(to blocks: Int) -> Preset? {
+        guard 1...self.blocks ~= blocks else { return nil }
+        var preset = self
+        preset.blocks = blocks
+        preset.metadata = metadata.map { entry in
+            let value: Value =
+                switch entry.value {
+                case .int where entry.key.hasSuffix(".block_count"): .int(UInt32(blocks))
+                // One value per block.
+                case .ints(let values) where values.count == self.blocks: .ints(Array(values.prefix(blocks)))
+                case .bools(let values) where values.count == self.blocks: .bools(Array(values.prefix(blocks)))
+                case .string(let name) where entry.key == "general.name": .string("\(name), \(blocks) layers")
+                default: entry.value
+                }
+            return Entry(key: entry.key, value: value)
+        }
         return preset
     }
 

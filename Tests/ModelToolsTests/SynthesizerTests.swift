@@ -32,6 +32,28 @@ private let presetFolder = URL(fileURLWithPath: #filePath)
         #expect(abs(found / gigabytes - 1) < 0.03, "\(found) GB")
     }
 
+    @Test(arguments: QuantMixture.all)
+    func everyMixtureHasAFileType(mixture: QuantMixture) throws {
+        let number = try #require(GGUFFileType.number(mixture.name))
+        #expect(GGUFFileType.name(number) == mixture.name)
+    }
+
+    @Test(arguments: Preset.names(in: presetFolder))
+    func aShortenedPresetHasFewerBlocks(name: String) throws {
+        let preset = try Preset.load(name, folder: presetFolder)
+        let short = try #require(preset.shortened(to: 4))
+        let mixture = try #require(QuantMixture(name: "Q4_K_M"))
+        let names = Synthesizer(preset: short, mixture: mixture).plan().map { $0.name }
+        #expect(names.contains { $0.hasPrefix("blk.3.") })
+        #expect(!names.contains { $0.hasPrefix("blk.4.") })
+        #expect(preset.shortened(to: 0) == nil)
+        #expect(preset.shortened(to: preset.blocks + 1) == nil)
+        let all = Synthesizer(preset: preset, mixture: mixture).plan()
+        #expect(names.count < all.count)
+        #expect(short.metadata.contains { $0.key.hasSuffix(".block_count") && $0.value.number == 4 })
+        for entry in short.metadata { #expect(entry.value.count ?? 4 != preset.blocks) }
+    }
+
     @Test func unknownPresetNamesTheKnownOnes() {
         #expect {
             try Preset.load("qwen-900b", folder: presetFolder)
@@ -51,5 +73,17 @@ private let presetFolder = URL(fileURLWithPath: #filePath)
         try Data(json.utf8).write(to: URL(fileURLWithPath: path))
         defer { try? FileManager.default.removeItem(atPath: path) }
         #expect(throws: Preset.Failure.self) { try Preset.load(path, folder: presetFolder) }
+    }
+}
+
+extension Preset.Value {
+    fileprivate var number: UInt32? { if case .int(let value) = self { value } else { nil } }
+
+    fileprivate var count: Int? {
+        switch self {
+        case .ints(let values): values.count
+        case .bools(let values): values.count
+        default: nil
+        }
     }
 }

@@ -11,6 +11,8 @@ package struct MachineFacts: Sendable {
     package let availableMemory: Int
     /// For example ("L2", 1 MiB), as seen by the first core.
     package let caches: [(name: String, bytes: Int)]
+    /// Bytes of an ordinary page.
+    package let pageBytes: Int
     /// The setting of transparent 2 MiB pages, for example "madvise"; nil where there is no such thing.
     package let hugePages: String?
 
@@ -22,6 +24,7 @@ package struct MachineFacts: Sendable {
             memory: memory["MemTotal"] ?? Int(ProcessInfo.processInfo.physicalMemory),
             availableMemory: memory["MemAvailable"] ?? 0,
             caches: cacheSizes(),
+            pageBytes: max(1, Int(sysconf(Int32(_SC_PAGESIZE)))),
             hugePages: hugePageSetting())
     }
 

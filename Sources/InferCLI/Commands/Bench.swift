@@ -83,6 +83,13 @@ struct Bench: ParsableCommand {
         completion: .file(extensions: ["svg"]))
     var plot: String?
 
+    @Flag(
+        help: """
+            Take turns with another program: print "ready" before the first repetition of a test, wait for a line on \
+            standard input before each, print "done" and its seconds after it.
+            """)
+    var paced = false
+
     func validate() throws {
         func check(_ name: String, _ list: NumberList, in range: ClosedRange<Int>) throws {
             for number in list.numbers where !range.contains(number) {
@@ -128,10 +135,7 @@ struct Bench: ParsableCommand {
     }
 
     func run() throws {
-        var writer = BenchWriter(output) { line in
-            print(line)
-            fflush(nil)
-        }
+        var writer = BenchWriter(output, print: say)
         var all: [BenchRow] = []
         for path in model {
             let file = try GGUFFile(path: path)
@@ -158,6 +162,9 @@ struct Bench: ParsableCommand {
         }
     }
 
+    /// Prints a line at once, also into a pipe.
+    private func say(_ line: String) { Terminal.writeAnswer(line + "\n") }
+
     private func measure(_ model: Model, _ deliver: (BenchRow) -> Void) throws {
         let tests = tests
         let options = model.options
@@ -176,10 +183,13 @@ struct Bench: ParsableCommand {
             runner.warmUp(test)
             var seconds: [Double] = []
             var readings: [Yardstick.Reading] = []
+            if paced { say("ready") }
             for repetition in 1...repetitions {
                 progress.show("\(test.name): \(repetition) of \(repetitions)")
+                if paced, readLine() == nil { throw CommandError("standard input ended before the last repetition") }
                 readings.append(yardstick.read())
                 seconds.append(runner.measure(test))
+                if paced { say("done \(seconds[repetition - 1])") }
             }
             progress.clear()
             deliver(

@@ -9,8 +9,22 @@ struct Doctor: ParsableCommand {
         discussion: """
             Measures memory bandwidth and arithmetic peaks, which bound the speed of every model: a decoded token \
             reads all active weights once, a prompt token costs one multiply-add per active weight. \
+            With a model it says whether there is memory for it and how fast it can be at most. \
             Takes about ten seconds.
+
+              infer doctor
+              infer doctor --model qwen.gguf -c 16384
             """)
+
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("A GGUF model file to judge.", valueName: "file"),
+        completion: .file(extensions: ["gguf"]))
+    var model: String?
+
+    @Option(
+        name: [.customShort("c"), .long],
+        help: ArgumentHelp("Context length in tokens that the model shall have room for.", valueName: "tokens"))
+    var ctxSize = 4096
 
     @Option(name: [.short, .long], help: "Most threads to measure with. Default: all cores.")
     var threads: Int?
@@ -20,6 +34,7 @@ struct Doctor: ParsableCommand {
 
     func validate() throws {
         if let threads, !(1...1024 ~= threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
+        guard 1...(1 << 26) ~= ctxSize else { throw ValidationError("--ctx-size must be 1 to \(1 << 26)") }
     }
 
     private struct Report: Encodable {
@@ -42,20 +57,36 @@ struct Doctor: ParsableCommand {
         var memory_bytes: Int
         var available_memory_bytes: Int
         var caches: [Cache]
+        var page_bytes: Int
         var huge_pages: String?
         var isa: String
         var isa_available: [String]
         var bandwidth: [Bandwidth] = []
         var peak: [Peak] = []
+        var model: ModelFit?
+
+        /// The largest of all measurements: what a limit must be computed from.
+        var limits: Yardstick.Reading {
+            Yardstick.Reading(
+                bandwidth: bandwidth.map { $0.gigabytes_per_second }.max() ?? 0,
+                int8Peak: peak.map { $0.int8_gmac_per_second }.max() ?? 0)
+        }
     }
 
     func run() throws {
         let isa = try InstructionSet.activate()
+        // Refused before ten seconds of measuring.
+        let model = try model.map { path in
+            var options = EngineOptions()
+            options.allowsUntrainedContext = true
+            return try Model.load(path: path, options: options)
+        }
         let facts = MachineFacts.read()
         var report = Report(
             cpu: facts.cpu, cores: facts.cores, memory_bytes: facts.memory,
             available_memory_bytes: facts.availableMemory,
-            caches: facts.caches.map { Report.Cache(name: $0.name, bytes: $0.bytes) }, huge_pages: facts.hugePages,
+            caches: facts.caches.map { Report.Cache(name: $0.name, bytes: $0.bytes) },
+            page_bytes: facts.pageBytes, huge_pages: facts.hugePages,
             isa: isa.rawValue, isa_available: InstructionSet.available.map(\.rawValue))
         for count in threadCounts(upTo: threads ?? facts.cores) {
             let probe = MachineProbe(threads: count)
@@ -69,6 +100,10 @@ struct Doctor: ParsableCommand {
                         threads: count, pages: pages.rawValue,
                         gigabytes_per_second: probe.readBandwidth(pages: pages)))
             }
+        }
+        if let model {
+            report.model = ModelFit(
+                model, contextLength: ctxSize, availableMemory: facts.availableMemory, limits: report.limits)
         }
         if json { try printJSON(report) } else { printTable(report) }
     }
@@ -96,7 +131,7 @@ struct Doctor: ParsableCommand {
         line("caches", report.caches.map { "\($0.name) \($0.bytes / 1024) KiB" }.joined(separator: ", "))
         line(
             "memory", "\(gibibytes(report.memory_bytes)), \(gibibytes(report.available_memory_bytes)) available")
-        if let setting = report.huge_pages { line("2 MiB pages", setting) }
+        line("pages", "\(report.page_bytes / 1024) KiB" + (report.huge_pages.map { "; 2 MiB pages: \($0)" } ?? ""))
         print("\nthreads   int8 GMAC/s   float GMAC/s   read GB/s, 4 KiB pages   2 MiB pages")
         for peak in report.peak {
             let read = report.bandwidth.filter { $0.threads == peak.threads }.map(\.gigabytes_per_second)

@@ -25,6 +25,9 @@ struct Synth: ParsableCommand {
     @Option(name: [.short, .long], help: "The file to write.", completion: .file(extensions: ["gguf"]))
     var output: String?
 
+    @Option(help: "Only the first so many layers, for quick measurements.")
+    var layers: Int?
+
     @Option(help: "Same seed, same file.")
     var seed: UInt64 = 1
 
@@ -52,7 +55,14 @@ struct Synth: ParsableCommand {
         let folder = presetFolder()
         if list { return try printList(folder) }
         guard let preset, let mixture = QuantMixture(name: quant) else { return }
-        let synthesizer = Synthesizer(preset: try Preset.load(preset, folder: folder), mixture: mixture)
+        var description = try Preset.load(preset, folder: folder)
+        if let layers {
+            guard let shortened = description.shortened(to: layers) else {
+                throw ValidationError("--layers must be 1 to \(description.blocks) for \(preset), found \(layers)")
+            }
+            description = shortened
+        }
+        let synthesizer = Synthesizer(preset: description, mixture: mixture)
         let plan = synthesizer.plan()
         let gigabytes = Double(plan.reduce(0) { $0 + $1.byteCount }) / 1e9
         if dryRun {
