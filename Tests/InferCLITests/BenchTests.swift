@@ -113,6 +113,20 @@ import Testing
         #expect(Int(one.bytes) == model.info.activeBytes + cost.stateBytes + cost.cacheBytesPerToken + 128)
     }
 
+    /// Of a long context a layer with a window reads the window only, and for several tokens what they see together.
+    @Test func costOfAWindow() throws {
+        var toy = ToyModel.llama
+        toy["llama.attention.sliding_window"] = .uint32(8)
+        let cost = PassCost(try Model.load(toy.file()))
+        func bytes(_ start: Int, _ rows: Int) -> Double {
+            cost.amount(BenchPass(start: start, rows: rows, sequences: 1, logits: 1)).bytes
+        }
+        #expect(bytes(10, 1) == 66_240 - 3 * 64)
+        #expect(bytes(100, 1) == bytes(10, 1))
+        #expect(bytes(100, 3) == bytes(100, 1) + 2 * (64 + 128))
+        #expect(bytes(2, 1) == 66_240 - 8 * 64)
+    }
+
     @Test func sharesOfARow() throws {
         let row = Self.row(BenchTest(generate: 10), seconds: [2, 1, 4])
         #expect(row.tokensPerSecond.median == 5)

@@ -40,11 +40,7 @@ final class BenchRunner {
         if let prepared, prepared.depth == test.depth { return }
         // A deeper one goes on from where the last one began.
         if let prepared, prepared.depth < test.depth { rewind() } else { sequences.forEach { $0.reset() } }
-        for sequence in sequences {
-            for pass in BenchTest.prefill(test.depth - sequence.count, from: sequence.count, batch: batchSize) {
-                run(pass, on: [sequence])
-            }
-        }
+        for sequence in sequences { prefill(sequence, to: test.depth) }
         prepared = (test.depth, sequences.map { $0.snapshot() })
     }
 
@@ -67,7 +63,17 @@ final class BenchRunner {
 
     private func rewind() {
         guard let prepared else { return }
-        for (sequence, snapshot) in zip(sequences, prepared.snapshots) { sequence.restore(snapshot) }
+        for (sequence, snapshot) in zip(sequences, prepared.snapshots) where !sequence.restore(snapshot) {
+            // A layer with a window has forgotten what it needs.
+            sequence.reset()
+            prefill(sequence, to: prepared.depth)
+        }
+    }
+
+    private func prefill(_ sequence: SequenceState, to depth: Int) {
+        for pass in BenchTest.prefill(depth - sequence.count, from: sequence.count, batch: batchSize) {
+            run(pass, on: [sequence])
+        }
     }
 
     private func run(_ pass: BenchPass) { run(pass, on: sequences.prefix(pass.sequences)) }

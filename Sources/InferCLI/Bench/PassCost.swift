@@ -18,9 +18,11 @@ struct PassCost {
     private(set) var headBytes = 0
     private(set) var headMACs = 0
     private(set) var embeddingRowBytes = 0
-    /// Recurrent state of one sequence, and key/value cache per position of it.
+    /// Recurrent state of one sequence, and key/value cache per position of it: of the layers that see all of it, and
+    /// of each that sees a window.
     let stateBytes: Int
     let cacheBytesPerToken: Int
+    private let windows: [(positions: Int, bytesPerToken: Int)]
 
     private let experts: Int
     private let expertsUsed: Int
@@ -37,6 +39,7 @@ struct PassCost {
         expertsUsed = model.architecture.experts?.used ?? 1
         stateBytes = model.stateLayout.recurrentBytes
         cacheBytesPerToken = model.stateLayout.bytesPerToken
+        windows = Self.windows(model.stateLayout)
         let head = model.file.tensor("output.weight") == nil ? "token_embd.weight" : "output.weight"
         for tensor in model.file.tensors {
             if tensor.name == "token_embd.weight", let rows = tensor.dimensions.last, rows > 0 {
@@ -48,6 +51,15 @@ struct PassCost {
             } else if tensor.name != "token_embd.weight", !isPrediction(tensor, of: model) {
                 count(tensor)
             }
+        }
+    }
+
+    private static func windows(_ layout: StateLayout) -> [(positions: Int, bytesPerToken: Int)] {
+        layout.layers.compactMap { layer in
+            guard case .attention(let heads, let keyDim, let valueDim, let window?) = layer else { return nil }
+            let unlimited = LayerState.attention(kvHeads: heads, keyDim: keyDim, valueDim: valueDim)
+            let alone = try? StateLayout(layers: [unlimited], keyType: layout.keyType, valueType: layout.valueType)
+            return (window, alone?.bytesPerToken ?? 0)
         }
     }
 
@@ -81,7 +93,10 @@ struct PassCost {
     func amount(_ pass: BenchPass) -> Amount {
         let tokens = pass.rows * pass.sequences
         let logits = pass.logits * pass.sequences
-        let cache = (pass.start + pass.rows) * cacheBytesPerToken
+        let end = pass.start + pass.rows
+        let cache = windows.reduce(end * cacheBytesPerToken) { bytes, window in
+            bytes + min(end, window.positions - 1 + pass.rows) * window.bytesPerToken
+        }
         var bytes = Double(plainBytes + tokens * embeddingRowBytes + pass.sequences * (stateBytes + cache))
         bytes += Double(expertBytes) * expectedExperts(tokens: tokens)
         if logits > 0 { bytes += Double(headBytes) }

@@ -143,9 +143,10 @@ struct Bench: ParsableCommand {
                 for cache in cacheTypes {
                     for batchSize in batchSize.numbers {
                         var options = EngineOptions(
-                            threads: threads, batchSize: batchSize, keyCache: cache.keys, valueCache: cache.values)
+                            threads: threads, batchSize: max(batchSize, rows.numbers.max() ?? 1), keyCache: cache.keys,
+                            valueCache: cache.values)
                         options.allowsUntrainedContext = true
-                        try measure(try Model.load(file, options: options)) { row in
+                        try measure(try Model.load(file, options: options), batchSize: batchSize) { row in
                             writer.write(row)
                             all.append(row)
                         }
@@ -165,16 +166,16 @@ struct Bench: ParsableCommand {
     /// Prints a line at once, also into a pipe.
     private func say(_ line: String) { Terminal.writeAnswer(line + "\n") }
 
-    private func measure(_ model: Model, _ deliver: (BenchRow) -> Void) throws {
+    private func measure(_ model: Model, batchSize: Int, _ deliver: (BenchRow) -> Void) throws {
         let tests = tests
         let options = model.options
         let setting = BenchRow.Setting(
             model: model.info.name ?? URL(fileURLWithPath: model.file.path).lastPathComponent,
             format: Self.format(model), isa: InstructionSet.selected.rawValue, threads: options.threads,
-            batch: options.batchSize, cacheTypeK: options.keyCache.rawValue, cacheTypeV: options.valueCache.rawValue,
+            batch: batchSize, cacheTypeK: options.keyCache.rawValue, cacheTypeV: options.valueCache.rawValue,
             commit: BuildCommit.find(), cpu: MachineFacts.read().cpu)
         let cost = PassCost(model)
-        let runner = BenchRunner(model, batchSize: options.batchSize, tests: tests)
+        let runner = BenchRunner(model, batchSize: batchSize, tests: tests)
         let yardstick = Yardstick(threads: options.threads, file: model.file)
         var progress = ProgressLine()
         for test in tests {
@@ -194,7 +195,7 @@ struct Bench: ParsableCommand {
             progress.clear()
             deliver(
                 BenchRow(
-                    setting, test, cost: cost.amount(test.passes(batch: options.batchSize)), seconds: seconds,
+                    setting, test, cost: cost.amount(test.passes(batch: batchSize)), seconds: seconds,
                     yardstick: readings))
         }
     }
