@@ -51,6 +51,7 @@ private final class AttentionRun: @unchecked Sendable {
         kv.key_head_bytes = rowBytes * positions
         kv.value_row_bytes = rowBytes
         kv.value_head_bytes = rowBytes * positions
+        kv.positions = positions
         cache = .allocate(capacity: 1)
         cache.initialize(to: kv)
         let rows = tokens * Self.group

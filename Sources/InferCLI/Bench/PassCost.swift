@@ -72,8 +72,9 @@ struct PassCost {
 
     private mutating func count(_ tensor: GGUFTensor) {
         let isStack = tensor.dimensions.count == 3 && tensor.name.contains("_exps.")
-        // Vectors and the taps of a convolution are no matrix products.
-        let isMatrix = tensor.dimensions.count >= 2 && !tensor.name.contains("conv1d")
+        // Vectors, biases of experts and the taps of a convolution are no matrix products.
+        let isMatrix =
+            tensor.dimensions.count >= 2 && !tensor.name.contains("conv1d") && !tensor.name.hasSuffix(".bias")
         if isStack, tensor.dimensions[2] == experts {
             expertBytes += tensor.byteCount / experts
             expertMACs += tensor.elementCount / experts
