@@ -125,8 +125,9 @@ struct Harness {
     }
 }
 
-/// Memory aligned to 64 bytes, filled with bytes that are harmless in every format: read as a float of any width they
-/// are positive and finite.
+/// Memory aligned to 64 bytes, filled with random bytes of 0x20…0x3F, which are harmless in every format: read as a
+/// float of any width, or as the exponent of MXFP4, they are positive, finite and far from subnormal, which would be
+/// slow.
 final class Buffer: @unchecked Sendable {
     let pointer: UnsafeMutableRawPointer
     let count: Int
@@ -137,10 +138,12 @@ final class Buffer: @unchecked Sendable {
         var state: UInt64 = 1
         for index in 0..<(self.count / 8) {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let mixed = (state ^ state >> 29) & 0x3F3F_3F3F_3F3F_3F3F
+            let mixed = (state ^ state >> 29) & 0x1F1F_1F1F_1F1F_1F1F | 0x2020_2020_2020_2020
             pointer.storeBytes(of: mixed, toByteOffset: 8 * index, as: UInt64.self)
         }
-        for index in (self.count & ~7)..<self.count { pointer.storeBytes(of: 1, toByteOffset: index, as: UInt8.self) }
+        for index in (self.count & ~7)..<self.count {
+            pointer.storeBytes(of: 0x20, toByteOffset: index, as: UInt8.self)
+        }
     }
 
     deinit { pointer.deallocate() }
@@ -150,7 +153,7 @@ final class Buffer: @unchecked Sendable {
         let buffer = Buffer(4 * count)
         for index in 0..<count {
             let bits = buffer.pointer.load(fromByteOffset: 4 * index, as: UInt32.self)
-            let value = (Float(bits & 0xFF) - 31.5) / 31.5 * scale
+            let value = (Float(bits & 0x1F) - 15.5) / 15.5 * scale
             buffer.pointer.storeBytes(of: value, toByteOffset: 4 * index, as: Float.self)
         }
         return buffer
