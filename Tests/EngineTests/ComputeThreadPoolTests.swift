@@ -5,15 +5,17 @@ import Testing
 @Suite("Thread pool", .keepsMemory)
 struct ComputeThreadPoolTests {
 
-    @Test("every index is visited once, whatever the chunk", arguments: [1, 2, 3, 8], [1, 3, 1000])
+    @Test("every index is visited once per loop, whatever the chunks", arguments: [1, 2, 3, 8], [1, 3, 1000])
     func coverage(threads: Int, grain: Int) {
         let pool = ThreadPool(threads: threads)
         for count in [0, 1, 2, 5, 64, 1001] {
             let visits = kept(FloatBuffer(count: count))
-            pool.run(count, grain: grain, visits.pointer) { visits, range, _ in
-                for index in range { visits[index] += 1 }
+            for tapering in [false, true] {
+                pool.run(count, grain: grain, tapering: tapering, visits.pointer) { visits, range, _ in
+                    for index in range { visits[index] += 1 }
+                }
             }
-            #expect((0..<count).allSatisfy { visits.pointer[$0] == 1 })
+            #expect((0..<count).allSatisfy { visits.pointer[$0] == 2 })
         }
     }
 

@@ -63,9 +63,11 @@ extension Compute {
         if let second { plan.append(second, a) }
         if let third { plan.append(third, a) }
         if let fourth { plan.append(fourth, a) }
+        let streams = MatmulTiling.streams(tokens: a.rows)
         withUnsafePointer(to: plan) { plan in
-            pool.run(plan.pointee.units, scratch: plan.pointee.scratch, plan) { plan, units, worker in
-                for unit in units { plan.pointee.run(unit, worker.scratch) }
+            pool.run(plan.pointee.units, tapering: streams, scratch: plan.pointee.scratch, plan) {
+                plan, units, worker in
+                plan.pointee.run(units, worker.scratch)
             }
         }
     }
@@ -79,11 +81,11 @@ struct MatmulTiling {
     let tokenChunks: Int
 
     /// For many tokens, kernels unpack panels of 32 rows that should serve all tokens; for few, they reorder the
-    /// activations once per call. So rows are cut in multiples of 32, into chunks of about 96 KiB of weights: enough
-    /// work to hide the start of a call, small enough for the last chunks to come out even between threads. Tokens
-    /// are cut only when there are too few rows for that.
+    /// activations once per call. So rows are cut in multiples of 32, for few tokens into chunks of about 96 KiB of
+    /// weights: small enough for the last ones to come out even between threads. (Neighbouring chunks that a thread
+    /// takes together become one call.) Tokens are cut only when there are too few rows for that.
     init(rows: Int, rowBytes: Int, tokens: Int) {
-        let chunk = max(32, (tokens <= 8 ? 96 << 10 : 1) / max(rowBytes, 1) / 32 * 32)
+        let chunk = max(32, (Self.streams(tokens: tokens) ? 96 << 10 : 1) / max(rowBytes, 1) / 32 * 32)
         rowChunk = chunk
         rowChunks = (rows + chunk - 1) / chunk
         let pieces = tokens >= 32 ? max(1, 16 / rowChunks) : 1
@@ -92,6 +94,9 @@ struct MatmulTiling {
     }
 
     var units: Int { rowChunks * tokenChunks }
+
+    /// So few tokens that the weights' way from memory is what takes time.
+    static func streams(tokens: Int) -> Bool { tokens <= 8 }
 }
 
 /// Up to four products over the same activations, as one list of units. Plain data.
@@ -139,24 +144,32 @@ private struct MatmulPlan {
         }
     }
 
-    func run(_ unit: Int, _ scratch: UnsafeMutableRawPointer) {
-        if let part = parts.3, unit >= part.firstUnit {
-            Self.run(part, unit - part.firstUnit, scratch)
-        } else if let part = parts.2, unit >= part.firstUnit {
-            Self.run(part, unit - part.firstUnit, scratch)
-        } else if let part = parts.1, unit >= part.firstUnit {
-            Self.run(part, unit - part.firstUnit, scratch)
-        } else if let part = parts.0 {
-            Self.run(part, unit, scratch)
+    func run(_ units: Range<Int>, _ scratch: UnsafeMutableRawPointer) {
+        if let part = parts.0 { Self.run(part, units, scratch) }
+        if let part = parts.1 { Self.run(part, units, scratch) }
+        if let part = parts.2 { Self.run(part, units, scratch) }
+        if let part = parts.3 { Self.run(part, units, scratch) }
+    }
+
+    /// Those of the units that are this part's, with neighbours in one call.
+    private static func run(_ part: Part, _ units: Range<Int>, _ scratch: UnsafeMutableRawPointer) {
+        let tiling = part.tiling
+        var unit = max(units.lowerBound - part.firstUnit, 0)
+        let end = min(units.upperBound - part.firstUnit, tiling.units)
+        while unit < end {
+            let chunk = unit % tiling.rowChunks
+            let chunks = min(end - unit, tiling.rowChunks - chunk)
+            run(part, chunk * tiling.rowChunk, chunks * tiling.rowChunk, unit / tiling.rowChunks, scratch)
+            unit += chunks
         }
     }
 
-    private static func run(_ part: Part, _ unit: Int, _ scratch: UnsafeMutableRawPointer) {
-        let tiling = part.tiling
-        let row = unit % tiling.rowChunks * tiling.rowChunk
-        let token = unit / tiling.rowChunks * tiling.tokenChunk
-        let rows = min(tiling.rowChunk, part.rows - row)
-        let tokens = min(tiling.tokenChunk, part.tokens - token)
+    private static func run(
+        _ part: Part, _ row: Int, _ wanted: Int, _ tokenChunk: Int, _ scratch: UnsafeMutableRawPointer
+    ) {
+        let token = tokenChunk * part.tiling.tokenChunk
+        let rows = min(wanted, part.rows - row)
+        let tokens = min(part.tiling.tokenChunk, part.tokens - token)
         let out = part.out.row(token) + row
         ck_matmul(
             part.format, part.bytes + row * part.rowBytes, rows, part.cols,

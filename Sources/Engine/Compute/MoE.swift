@@ -62,28 +62,28 @@ extension Compute {
         }
     }
 
-    /// out[t] = Σ over t's pairs of weight · (down_expert · hidden[pair] + bias). Each unit makes some columns of
+    /// out[t] = Σ over t's pairs of weight · (down_expert · hidden[pair] + bias). Each chunk makes some columns of
     /// `out` from all experts in rising order, so nothing but the sum is ever stored.
     private func combine(_ groups: ExpertGroups, _ hidden: Activations, _ experts: Experts, into out: Matrix) {
         // About 32 chunks, whole panels of 32 rows.
         let chunk = max(64, (experts.dim / 32 + 31) / 32 * 32)
         let down = ExpertProduct(experts.down, experts.downBias, hidden, out, rowChunk: chunk)
         let matmulScratch = (down.scratch + 63) & ~63
-        let scratch = matmulScratch + groups.mostPairs * chunk * 4
-        pool.run(down.chunks, scratch: scratch, (groups, down, out, matmulScratch)) { job, units, worker in
+        let streams = MatmulTiling.streams(tokens: groups.mostPairs)
+        let scratch = matmulScratch + groups.mostPairs * (streams ? experts.dim : chunk) * 4
+        let job = (groups, down, out, matmulScratch)
+        pool.run(down.chunks, tapering: streams, scratch: scratch, job) { job, chunks, worker in
             let (groups, down, out, matmulScratch) = job
             let tile = (worker.scratch + matmulScratch).assumingMemoryBound(to: Float.self)
-            for unit in units {
-                let first = unit * down.rowChunk
-                let count = min(down.rowChunk, down.rows - first)
-                for token in 0..<out.rows { (out.row(token) + first).update(repeating: 0, count: count) }
-                for group in 0..<groups.active {
-                    let pairs = down.run(unit, groups, group, byToken: false, tile, count, worker.scratch)
-                    for (index, pair) in pairs.enumerated() {
-                        ck_add_scaled(
-                            out.row(Int(groups.tokenOfPair[pair])) + first, tile + index * count,
-                            groups.weightOfPair[pair], count)
-                    }
+            let first = chunks.lowerBound * down.rowChunk
+            let count = min(chunks.count * down.rowChunk, down.rows - first)
+            for token in 0..<out.rows { (out.row(token) + first).update(repeating: 0, count: count) }
+            for group in 0..<groups.active {
+                let pairs = down.run(chunks, groups, group, byToken: false, tile, count, worker.scratch)
+                for (index, pair) in pairs.enumerated() {
+                    ck_add_scaled(
+                        out.row(Int(groups.tokenOfPair[pair])) + first, tile + index * count,
+                        groups.weightOfPair[pair], count)
                 }
             }
         }
@@ -118,16 +118,20 @@ extension Compute {
         let first = experts.gate.map { ExpertProduct($0, experts.gateBias, x, gate, rowChunk: chunk) } ?? second
         let products = experts.gate == nil ? 1 : 2
         let scratch = max(first.scratch, second.scratch)
+        let units = groups.active * products * first.chunks
+        let streams = MatmulTiling.streams(tokens: groups.mostPairs)
         let job = (groups, first, second, products)
-        pool.run(groups.active * products * first.chunks, scratch: scratch, job) { job, units, worker in
+        pool.run(units, tapering: streams, scratch: scratch, job) { job, units, worker in
             let (groups, first, second, products) = job
-            for unit in units {
+            var unit = units.lowerBound
+            while unit < units.upperBound {
                 let group = unit / (products * first.chunks)
-                let chunk = unit % first.chunks
                 let product = unit / first.chunks % products == 0 ? first : second
-                let row = chunk * product.rowChunk
-                let target = product.out.row(Int(groups.firstPair[group])) + row
-                _ = product.run(chunk, groups, group, byToken: true, target, product.out.stride, worker.scratch)
+                let chunk = unit % first.chunks
+                let chunks = chunk..<min(chunk + units.upperBound - unit, first.chunks)
+                let target = product.out.row(Int(groups.firstPair[group])) + chunk * product.rowChunk
+                _ = product.run(chunks, groups, group, byToken: true, target, product.out.stride, worker.scratch)
+                unit += chunks.count
             }
         }
     }
@@ -217,16 +221,17 @@ private struct ExpertProduct {
 
     var scratch: Int { ck_matmul_scratch_bytes(format, cols) }
 
-    /// One chunk of rows for all pairs of one expert; gives those pairs. Pair i's results lie at
+    /// Some chunks of rows for all pairs of one expert; gives those pairs. Pair i's results lie at
     /// `target + i * stride`. `byToken`: activation rows are tokens, else pairs.
     func run(
-        _ chunk: Int, _ groups: ExpertGroups, _ group: Int, byToken: Bool, _ target: UnsafeMutablePointer<Float>,
+        _ chunks: Range<Int>, _ groups: ExpertGroups, _ group: Int, byToken: Bool,
+        _ target: UnsafeMutablePointer<Float>,
         _ stride: Int, _ scratch: UnsafeMutableRawPointer
     ) -> Range<Int> {
         let expert = Int(groups.expertOf[group])
         let pairs = Int(groups.firstPair[group])..<Int(groups.firstPair[group + 1])
-        let row = chunk * rowChunk
-        let count = min(rowChunk, rows - row)
+        let row = chunks.lowerBound * rowChunk
+        let count = min(chunks.count * rowChunk, rows - row)
         ck_matmul(
             format, bytes + expert * expertBytes + row * rowBytes, count, cols,
             byToken ? activations.pointer : activations.pointer + pairs.lowerBound * activations.stride,

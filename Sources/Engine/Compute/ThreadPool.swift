@@ -40,21 +40,24 @@ package final class ThreadPool: Sendable {
 
     /// Runs `body` over all of `0..<count`, in chunks of `grain`, on all threads, and returns when all is done.
     ///
+    /// Tapering chunks begin large and shrink to `grain` towards the end: for streams through memory, which lose
+    /// speed wherever a chunk begins, and still end at the same time on all threads.
+    ///
     /// `body` gets `context`, a chunk and its thread. It must not capture anything (a capture would allocate):
     /// what it needs comes in through `context`. It must not call `run` itself.
     ///
     /// - Parameter scratch: bytes of ``Worker/scratch`` that a chunk needs.
     @inline(__always)
     package func run<Context>(
-        _ count: Int, grain: Int = 1, scratch: Int = 0, _ context: Context,
+        _ count: Int, grain: Int = 1, tapering: Bool = false, scratch: Int = 0, _ context: Context,
         _ body: @escaping (Context, Range<Int>, Worker) -> Void
     ) {
         guard count > 0 else { return }
         let frame = Frame(context: context, body: body)
         withUnsafePointer(to: frame) { pointer in
             core.run(
-                count, grain: max(grain, 1), scratch: scratch, frame: UnsafeRawPointer(pointer),
-                enter: Frame<Context>.enter)
+                count, grain: max(grain, 1), tapering: tapering, scratch: scratch,
+                frame: UnsafeRawPointer(pointer), enter: Frame<Context>.enter)
         }
     }
 
@@ -92,6 +95,7 @@ private final class PoolCore: @unchecked Sendable {
         var enter: Entry
         var count: Int
         var grain: Int
+        var tapering: Bool
     }
 
     private let threads: Int
@@ -111,11 +115,13 @@ private final class PoolCore: @unchecked Sendable {
     private static let insideMask: UInt64 = open - 1
     private static let spins = 2000
     private static let yields = 100
+    private static let taper = 4
 
     init(threads: Int) {
         self.threads = threads
         loop = .allocate(capacity: 1)
-        loop.initialize(to: Loop(frame: UnsafeRawPointer(loop), enter: { _, _, _ in }, count: 0, grain: 1))
+        let idle = Loop(frame: UnsafeRawPointer(loop), enter: { _, _, _ in }, count: 0, grain: 1, tapering: false)
+        loop.initialize(to: idle)
         scratch = .allocate(capacity: threads)
         for worker in 0..<threads { (scratch + worker).initialize(to: MappedMemory.reserve(1 << 20)) }
     }
@@ -127,7 +133,9 @@ private final class PoolCore: @unchecked Sendable {
         scratch.deallocate()
     }
 
-    func run(_ count: Int, grain: Int, scratch bytes: Int, frame: UnsafeRawPointer, enter: @escaping Entry) {
+    func run(
+        _ count: Int, grain: Int, tapering: Bool, scratch bytes: Int, frame: UnsafeRawPointer, enter: @escaping Entry
+    ) {
         callers.lock()
         defer { callers.unlock() }
         if bytes > scratch[0].count {
@@ -136,6 +144,7 @@ private final class PoolCore: @unchecked Sendable {
         }
         let caller = Worker(index: 0, scratch: scratch[0].pointer)
         if threads == 1 || count <= grain {
+            let grain = tapering ? count : grain
             var low = 0
             while low < count {
                 let high = low + min(grain, count - low)
@@ -144,7 +153,7 @@ private final class PoolCore: @unchecked Sendable {
             }
             return
         }
-        loop.pointee = Loop(frame: frame, enter: enter, count: count, grain: grain)
+        loop.pointee = Loop(frame: frame, enter: enter, count: count, grain: grain, tapering: tapering)
         next.store(0, ordering: .relaxed)
         let number = (gate.load(ordering: .relaxed) >> 32) &+ 1
         gate.store(number << 32 | Self.open, ordering: .sequentiallyConsistent)
@@ -158,11 +167,28 @@ private final class PoolCore: @unchecked Sendable {
     private func work(_ worker: Worker) {
         let loop = loop
         let (count, grain) = (loop.pointee.count, loop.pointee.grain)
+        if loop.pointee.tapering {
+            while let chunk = takeTapering(count, grain) { loop.pointee.enter(loop.pointee.frame, chunk, worker) }
+            return
+        }
         while true {
             let low = next.add(grain, ordering: .relaxed).oldValue
             if low >= count { return }
             loop.pointee.enter(loop.pointee.frame, low..<(low + min(grain, count - low)), worker)
         }
+    }
+
+    /// A fixed part of what each thread would still have to do, but at least `grain`.
+    private func takeTapering(_ count: Int, _ grain: Int) -> Range<Int>? {
+        var low = next.load(ordering: .relaxed)
+        while low < count {
+            let size = max(grain, (count - low) / (Self.taper * threads))
+            let high = low + min(size, count - low)
+            let (done, now) = next.weakCompareExchange(expected: low, desired: high, ordering: .relaxed)
+            if done { return low..<high }
+            low = now
+        }
+        return nil
     }
 
     private func waitUntilEmpty() {
