@@ -10,7 +10,7 @@
 ///
 /// Until `commit()` the data is in a temporary file in the same folder; when the object goes away without it, that file
 /// is removed, unless it was asked for by name to go on with later.
-final class AtomicFile {
+package final class AtomicFile {
     private let path: String
     private let temporaryPath: String
     private let descriptor: Int32
@@ -21,7 +21,7 @@ final class AtomicFile {
     /// Pieces are gathered to this size before they are written.
     private static let bufferSize = 1 << 20
 
-    init(path: String) throws(GGUFError) {
+    package init(path: String) throws(GGUFError) {
         self.path = path
         temporaryPath = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).part"
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -72,7 +72,7 @@ final class AtomicFile {
         }
     }
 
-    func write(_ bytes: UnsafeRawBufferPointer) throws(GGUFError) {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws(GGUFError) {
         if buffer.count + bytes.count > Self.bufferSize { try flush() }
         if bytes.count > Self.bufferSize {
             try writeAll(bytes)
@@ -82,7 +82,7 @@ final class AtomicFile {
     }
 
     /// Makes the data durable and gives the file its name.
-    func commit() throws(GGUFError) {
+    package func commit() throws(GGUFError) {
         try flush()
         guard fsync(descriptor) == 0 else { throw .io(path: temporaryPath, operation: "sync", code: errno) }
         guard rename(temporaryPath, path) == 0 else { throw .io(path: path, operation: "rename to", code: errno) }

@@ -224,6 +224,33 @@ package final class SequenceState {
         count = snapshot.count
         written = snapshot.written
     }
+
+    /// Becomes a sequence of `newCount` tokens whose keys and values have just been pasted; see
+    /// ``pasteCache(_:at:)``.
+    /// - Parameter checkpoint: the rest of the state after these tokens, for a layout that needs it.
+    package func adopt(count newCount: Int, checkpoint: StateCheckpoint?) {
+        precondition(newCount >= 0 && newCount <= capacity)
+        precondition(!layout.needsCheckpoints || newCount == 0 || checkpoint?.count == newCount)
+        if newCount == 0 { return reset() }
+        checkpoint?.paste(into: self)
+        count = newCount
+        written = newCount
+    }
+
+    /// Everything of the state that only holds for the last token: the recurrent state and the caches with a window.
+    var momentaryMemory: [UnsafeMutableRawBufferPointer] {
+        var pieces: [UnsafeMutableRawBufferPointer] = []
+        if layout.isRecurrent {
+            pieces.append(UnsafeMutableRawBufferPointer(start: recurrentMemory.pointer, count: layout.recurrentBytes))
+        }
+        for (index, layer) in layout.layers.enumerated() {
+            guard case .attention(let heads, _, _, .some) = layer else { continue }
+            let cache = caches[index]
+            pieces.append(UnsafeMutableRawBufferPointer(start: cache.keys, count: heads * cache.key_head_bytes))
+            pieces.append(UnsafeMutableRawBufferPointer(start: cache.values, count: heads * cache.value_head_bytes))
+        }
+        return pieces
+    }
 }
 
 /// A copy of what a sequence cannot take back. See ``SequenceState/snapshot()``.

@@ -8,8 +8,8 @@ final class EngineBackend: ModelBackend {
     let information: ModelInformation
     let contextLength: Int
     let chatTemplates: ChatTemplateSources
-    private let model: Model
-    private let tokenizer: Tokenizer
+    let model: Model
+    let tokenizer: Tokenizer
     private let grammars: GrammarCompiler
 
     init(

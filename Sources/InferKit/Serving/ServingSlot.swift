@@ -1,0 +1,232 @@
+import Engine
+
+/// A job with its way back to whoever asked.
+struct Ticket: Sendable {
+    let job: ServingJob
+    let events: AsyncStream<ServingEvent>.Continuation
+    let flag: StopFlag
+    let submitted: ContinuousClock.Instant
+}
+
+/// One running job: a sequence, what has been said, and what comes next. Belongs to the scheduler's thread.
+final class ServingSlot {
+    let ticket: Ticket
+    let state: SequenceState
+    /// The tokens whose effect the state holds.
+    private(set) var tokens: [Int32]
+    /// What the state is to hold before the next token can be chosen: the prompt at first.
+    private var target: [Int32]
+    /// Lengths of ``target`` at which the state is remembered, rising.
+    private var cuts: [Int]
+    /// Chosen, but not computed yet.
+    private(set) var pending: Int32?
+    private(set) var result: ServingResult?
+
+    /// Sequences longer than this are computed in another way from their first token on; nil: none are.
+    private let longContext: Int?
+    private var answer: AnswerState?
+    private var calls = 0
+    private var scores: [TokenScore] = []
+    /// Prompt positions whose scores have been given.
+    private var scoredPositions = 0
+    private let cachedTokens: Int
+    private let started = ContinuousClock.now
+    private var promptEnd: ContinuousClock.Instant?
+    private var firstToken: ContinuousClock.Instant?
+
+    /// - Parameter state: holds a beginning of the prompt, perhaps none of it.
+    init(_ ticket: Ticket, state: SequenceState, cuts: [Int], model: GGUFLanguageModel, longContext: Int?) {
+        let job = ticket.job
+        self.ticket = ticket
+        self.state = state
+        self.longContext = longContext
+        cachedTokens = state.count
+        tokens = Array(job.tokens.prefix(state.count))
+        target = job.tokens
+        self.cuts = cuts.filter { $0 > state.count && $0 <= job.tokens.count }.sorted()
+        if let longContext, job.promptScoreAlternatives != nil, job.tokens.count > longContext {
+            // A position's scores are those of a sequence that ends there: first those of a short one.
+            target = Array(job.tokens.prefix(longContext))
+        } else if let longContext, job.tokens.count > longContext, state.count == 0 {
+            state.isLong = true
+        }
+        ticket.events.yield(.started(cachedTokens: cachedTokens))
+        do {
+            answer = try AnswerState(prompt: job.tokens, format: job.format, options: job.options, model: model)
+        } catch {
+            finish(.failed("\(error)"))
+        }
+    }
+
+    var job: ServingJob { ticket.job }
+    var isAnswering: Bool { pending != nil }
+    /// Tokens that are still to be computed before the next can be chosen.
+    var remainingPrompt: Int { max(target.count - state.count, 0) }
+    private var wantsAnswer: Bool { job.options.maximumResponseTokens ?? 1 > 0 }
+
+    /// The next prompt tokens, at most `limit`, none beyond a length that is to be remembered.
+    func nextPiece(limit: Int) -> ArraySlice<Int32> {
+        let start = state.count
+        return target[start..<min(start + limit, cuts.first ?? target.count, target.count)]
+    }
+
+    /// Which logits the next piece must give.
+    func logitRows(of piece: ArraySlice<Int32>) -> LogitRows {
+        if job.promptScoreAlternatives != nil { return .all }
+        return piece.endIndex == target.count && wantsAnswer ? .last : .none
+    }
+
+    /// The state has taken in these tokens.
+    /// - Returns: whether it is to be remembered as it is now.
+    func didCompute(_ computed: ArraySlice<Int32>) -> Bool {
+        tokens += computed
+        if pending != nil {
+            pending = nil
+            return false
+        }
+        let isCut = cuts.first == tokens.count
+        if isCut { cuts.removeFirst() }
+        if promptEnd == nil, tokens.count == job.tokens.count { promptEnd = .now }
+        return isCut
+    }
+
+    // MARK: Logits
+
+    /// The logits behind the token at `position`.
+    func receive(_ logits: UnsafeMutableBufferPointer<Float>, at position: Int) {
+        guard result == nil else { return }
+        let logits = UnsafeBufferPointer(logits)
+        if let alternatives = job.promptScoreAlternatives, position + 1 < job.tokens.count {
+            guard position >= scoredPositions else { return }
+            scoredPositions = position + 1
+            scores.append(TokenScore(of: job.tokens[position + 1], top: alternatives, in: logits))
+        } else if position + 1 >= target.count, wantsAnswer {
+            choose(logits)
+        }
+    }
+
+    private func choose(_ logits: UnsafeBufferPointer<Float>) {
+        var chosen: Int32?
+        var events: [GenerationEvent] = []
+        do {
+            let step = try answer?.next(logits) { event in
+                if case .token(let token) = event { chosen = token }
+                events.append(event)
+            }
+            if let chosen {
+                if firstToken == nil { firstToken = .now }
+                if let alternatives = job.scoreAlternatives {
+                    ticket.events.yield(.score(TokenScore(of: chosen, top: alternatives, in: logits)))
+                }
+            }
+            for event in events { tell(event) }
+            switch step {
+            case .decode(let token)?: goOn(with: token)
+            case .finished(let reason)?: finish(ServingResult.Reason(reason))
+            case nil: finish(.failed("the answer was not begun"))
+            }
+        } catch {
+            finish(.failed("\(error)"))
+        }
+    }
+
+    private func tell(_ event: GenerationEvent) {
+        if case .toolCall = event { calls += 1 }
+        ticket.events.yield(.answer(event))
+    }
+
+    private func goOn(with token: Int32) {
+        guard state.remaining > 0 else { return finish(.contextFull) }
+        if let longContext, !state.isLong, state.count + 1 > longContext {
+            startAnew(tokens + [token])
+        } else {
+            pending = token
+        }
+    }
+
+    /// All tokens are computed again, as a long sequence.
+    private func startAnew(_ wanted: [Int32]) {
+        target = wanted
+        tokens = []
+        cuts = []
+        state.reset()
+        state.isLong = true
+    }
+
+    /// Ends a step: what came of it goes to the consumer.
+    func stepIsDone() {
+        if !scores.isEmpty {
+            ticket.events.yield(.promptScores(scores))
+            scores = []
+        }
+        guard result == nil, remainingPrompt == 0 else { return }
+        if target.count < job.tokens.count {
+            startAnew(job.tokens)
+        } else if !wantsAnswer {
+            finish(.maximumTokens)
+        }
+    }
+
+    // MARK: The end
+
+    /// What somebody else decides: the consumer, the clock.
+    func checkLimits(_ now: ContinuousClock.Instant) {
+        if ticket.flag.isSet { return finish(.cancelled) }
+        if let deadline = job.deadline, deadline <= now { finish(.timedOut) }
+    }
+
+    func finish(_ reason: ServingResult.Reason) {
+        guard result == nil else { return }
+        answer?.finish(reason.generation) { tell($0) }
+        let now = ContinuousClock.now
+        let timing = ServingResult.Timing(
+            queued: started - ticket.submitted, prompt: (promptEnd ?? now) - started,
+            generation: promptEnd.map { now - $0 } ?? .zero, firstToken: firstToken.map { $0 - ticket.submitted })
+        let result = ServingResult(
+            reason: reason, promptTokens: job.tokens.count, cachedTokens: cachedTokens,
+            generatedTokens: answer?.generatedTokens ?? 0, reasoningTokens: answer?.reasoningTokens ?? 0, calls: calls,
+            timing: timing)
+        self.result = result
+        ticket.events.yield(.finished(result))
+        ticket.events.finish()
+    }
+}
+
+extension ServingResult.Reason {
+    init(_ reason: FinishReason) {
+        switch reason {
+        case .endOfText: self = .endOfText
+        case .toolCalls: self = .toolCalls
+        case .stopSequence(let text): self = .stopSequence(text)
+        case .maximumTokens: self = .maximumTokens
+        case .contextFull: self = .contextFull
+        case .cancelled: self = .cancelled
+        }
+    }
+
+    /// The same in the words of sessions, which know fewer.
+    var generation: FinishReason {
+        switch self {
+        case .endOfText: .endOfText
+        case .toolCalls: .toolCalls
+        case .stopSequence(let text): .stopSequence(text)
+        case .maximumTokens: .maximumTokens
+        case .contextFull: .contextFull
+        case .cancelled, .timedOut, .shutDown, .failed: .cancelled
+        }
+    }
+}
+
+extension Ticket {
+    /// Ends a job that never ran.
+    func finish(_ reason: ServingResult.Reason) {
+        var timing = ServingResult.Timing()
+        timing.queued = .now - submitted
+        events.yield(
+            .finished(
+                ServingResult(
+                    reason: reason, promptTokens: job.tokens.count, cachedTokens: 0, generatedTokens: 0, timing: timing)
+            ))
+        events.finish()
+    }
+}
