@@ -6,12 +6,18 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "InferKit", targets: ["InferKit"]),
+        .library(name: "InferServer", targets: ["InferServer"]),
         // For the micro-benchmarks in Benchmarks/ only; the C interface may change with every version.
         .library(name: "CKernels", targets: ["CKernels"]),
         .executable(name: "infer", targets: ["InferCLI"]),
     ],
+    traits: [
+        // Not on by default, so that who uses InferKit alone never resolves a web server.
+        .trait(name: "Server", description: "HTTP: InferServer answers requests, and infer has `serve`.")
+    ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
     ],
     targets: [
         // C holds the block layouts and the innermost SIMD loops, nothing else.
@@ -21,11 +27,19 @@ let package = Package(
         .target(name: "ChatTemplates"),
         .target(name: "Engine", dependencies: ["CKernels", "GGUF"], exclude: ["Models/README.md"]),
         .target(name: "InferKit", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
+        .target(
+            name: "InferServer",
+            dependencies: [
+                "InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF",
+                .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Server"])),
+            ],
+            // The page to chat with becomes part of the program.
+            resources: [.embedInCode("Page/chat.html")]),
         .target(name: "ModelTools", dependencies: ["Engine", "Tokenization", "GGUF"]),
         .executableTarget(
             name: "InferCLI",
             dependencies: [
-                "InferKit", "Engine", "ModelTools", "Tokenization", "ChatTemplates", "GGUF",
+                "InferKit", "InferServer", "Engine", "ModelTools", "Tokenization", "ChatTemplates", "GGUF",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -43,6 +57,8 @@ let package = Package(
         .testTarget(
             name: "InferKitTests",
             dependencies: ["InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF", "TestSupport"]),
+        .testTarget(
+            name: "InferServerTests", dependencies: ["InferServer", "InferKit", "ChatTemplates", "TestSupport"]),
         .testTarget(
             name: "InferCLITests",
             dependencies: [

@@ -17,6 +17,7 @@ struct Infer: AsyncParsableCommand {
         subcommands: [
             Run.self,
             Embed.self,
+            Serve.self,
             Tokenize.self,
             Bench.self,
             Doctor.self,

@@ -39,7 +39,7 @@ package final class GrammarVocabulary: Sendable {
                     }
                 } else {
                     let bytes = tokenizer.bytes(of: id, renderSpecial: false)
-                    if bytes.count <= Self.longestToken { storage += bytes }
+                    if bytes.count <= Self.longestToken, !bytes.contains(where: { $0 >= 0xFE }) { storage += bytes }
                 }
             }
             offsets.append(UInt32(truncatingIfNeeded: storage.count))

@@ -1,0 +1,161 @@
+#if Server
+    import Foundation
+    import HTTPTypes
+    import Hummingbird
+    import HummingbirdCore
+    import InferKit
+    import Logging
+    import NIOCore
+    import ServiceLifecycle
+    import Synchronization
+    import UnixSignals
+
+    /// Carries an ``InferService`` over HTTP/1.1, with Hummingbird.
+    package struct HTTPServer: Sendable {
+        let service: InferService
+
+        package init(_ service: InferService) { self.service = service }
+
+        /// Serves until a signal (SIGINT, SIGTERM) comes; running answers may then come to their end.
+        /// - Parameters:
+        ///   - stop: the server ends in order when this ends.
+        ///   - started: receives the port once connections are taken.
+        package func run(
+            signals: Bool = true, until stop: AsyncStream<Void>? = nil, started: @escaping @Sendable (Int) -> Void
+        ) async throws {
+            let configuration = service.configuration
+            let service = service
+            var logger = Logger(label: "http", factory: { _ in SwiftLogNoOpLogHandler() })
+            logger.logLevel = .critical
+            let application = Application(
+                responder: CallbackResponder { request, context in await respond(request, context) },
+                server: .http1(
+                    configuration: .init(additionalChannelHandlers: [DisconnectWatch()], idleTimeout: .seconds(600))),
+                configuration: ApplicationConfiguration(
+                    address: .hostname(configuration.host, port: configuration.port), serverName: "infer"),
+                onServerRunning: { channel in started(channel.localAddress?.port ?? configuration.port) },
+                logger: logger)
+            // It ends before the web server does, so that answers still reach their clients.
+            let group = ServiceGroup(
+                configuration: .init(
+                    services: [
+                        .init(service: application),
+                        .init(service: ShutdownService(service: service)),
+                    ], gracefulShutdownSignals: signals ? [.sigint, .sigterm] : [],
+                    logger: logger))
+            let stopper = Task {
+                guard let stop else { return }
+                for await _ in stop {}
+                await group.triggerGracefulShutdown()
+            }
+            defer { stopper.cancel() }
+            try await group.run()
+        }
+
+        private func respond(_ request: Request, _ context: ConnectionContext) async -> Response {
+            let id = "req-" + Identifiers.random(12)
+            var message = ServerRequest(
+                id: id, method: request.method.rawValue,
+                path: request.uri.path.removingPercentEncoding ?? request.uri.path,
+                headers: [:])
+            for field in request.headers { message.headers[field.name.canonicalName] = field.value }
+            let limit = service.configuration.bodyLimit
+            let length = message.headers["content-length"].flatMap { Int($0) }
+            do {
+                if let length, length > limit { throw APIError.tooLarge(length, limit: limit) }
+                for try await piece in request.body {
+                    guard message.body.count + piece.readableBytes <= limit else {
+                        throw APIError.tooLarge(nil, limit: limit)
+                    }
+                    message.body += piece.readableBytesView
+                }
+            } catch let error as APIError {
+                // What the client still sends is not read: the connection cannot be used again.
+                var reply = error.reply(path: message.path)
+                reply.headers += [("connection", "close"), ("x-request-id", id)]
+                return response(reply, message)
+            } catch {
+                return response(APIError.invalid("the request body cannot be read").reply(path: message.path), message)
+            }
+            let watch = try? await context.channel.pipeline.handler(type: DisconnectWatch.self).get()
+            watch?.follow(message.disconnected)
+            return response(await service.reply(to: message), message)
+        }
+
+        private func response(_ reply: ServerReply, _ request: ServerRequest) -> Response {
+            var headers = HTTPFields()
+            for (name, value) in reply.headers {
+                if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
+            }
+            let status = HTTPResponse.Status(code: reply.status)
+            switch reply.body {
+            case .bytes(let bytes):
+                let body =
+                    request.method == "HEAD" ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
+                return Response(status: status, headers: headers, body: body)
+            case .stream(let stream):
+                return Response(
+                    status: status, headers: headers,
+                    body: ResponseBody { writer in
+                        // Leaving this loop by an error ends the stream, and that the job.
+                        for await piece in stream { try await writer.write(ByteBuffer(bytes: piece)) }
+                        try await writer.finish(nil)
+                    })
+            }
+        }
+    }
+
+    /// What a request knows of its connection.
+    private struct ConnectionContext: InitializableFromSource {
+        let channel: any Channel
+
+        init(source: ApplicationRequestContextSource) { channel = source.channel }
+    }
+
+    /// Notices that the other side has gone, also while nothing is sent.
+    private final class DisconnectWatch: ChannelInboundHandler, RemovableChannelHandler, Sendable {
+        typealias InboundIn = Never
+
+        private struct State {
+            var flag: StopFlag?
+            var isGone = false
+        }
+        private let state = Mutex(State())
+
+        /// The flag of the request that is being answered.
+        func follow(_ flag: StopFlag) {
+            let isGone = state.withLock { state in
+                state.flag = flag
+                return state.isGone
+            }
+            if isGone { flag.set() }
+        }
+
+        private func tell() {
+            state.withLock { state in
+                state.isGone = true
+                return state.flag
+            }?.set()
+        }
+
+        func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+            if case .inputClosed? = event as? ChannelEvent { tell() }
+            context.fireUserInboundEventTriggered(event)
+        }
+
+        func channelInactive(context: ChannelHandlerContext) {
+            tell()
+            context.fireChannelInactive()
+        }
+    }
+
+    /// Ends the models' work when the server is told to end.
+    private struct ShutdownService: Service {
+        let service: InferService
+
+        func run() async throws {
+            try? await gracefulShutdown()
+            await service.shutDown()
+        }
+    }
+#endif

@@ -1,0 +1,260 @@
+import ChatTemplates
+import Foundation
+import InferKit
+import Tokenization
+
+/// `POST /v1/completions`: plain text goes on; with `echo` and `logprobs` it is scored, as evaluation harnesses need.
+struct Completions {
+    let service: InferService
+
+    static let mostPrompts = 1024
+
+    func reply(to request: ServerRequest) async throws -> ServerReply {
+        let fields = try Fields(body: request.body)
+        var settings = try AnswerSettings(fields)
+        if settings.maximumTokens == nil, fields["max_tokens"] == nil { settings.maximumTokens = 16 }
+        settings.scoreAlternatives = try fields.int("logprobs", in: 0...100)
+        let bestOf = try fields.int("best_of", in: 1...AnswerSettings.mostChoices) ?? settings.choices
+        guard bestOf == settings.choices else {
+            throw APIError.invalid("best_of is \(bestOf), expected the same as n", param: "best_of")
+        }
+        let model = try await service.catalog.model(named: fields.string("model"))
+        let prompts = try prompts(fields, model)
+        let echo = try fields.bool("echo") ?? false
+        let grammar = try fields.string("grammar").map { ChatRequest.Format.grammar($0) }
+        let format = model.format(grammar ?? fields["json_schema"].map { .schema($0) } ?? .text)
+        var jobs: [ServingJob] = []
+        for prompt in prompts {
+            for choice in 0..<settings.choices {
+                var job = settings.job(prompt.tokens, choice: choice)
+                job.format = format
+                job.deadline = service.deadline()
+                job.id = request.id
+                if echo, choice == 0 { job.promptScoreAlternatives = settings.scoreAlternatives }
+                jobs.append(job)
+            }
+        }
+        let head = Head(
+            id: "cmpl-" + Identifiers.random(), created: Int(Date().timeIntervalSince1970),
+            model: try fields.string("model") ?? model.name)
+        if try fields.bool("stream") ?? false {
+            let wantsUsage = try fields["stream_options"].map { try Fields($0, path: "stream_options") }?
+                .bool("include_usage")
+            let streams = try service.start(jobs, model, request)
+            return .events(
+                EventWriter.stream(disconnected: request.disconnected) { [jobs, settings] writer in
+                    await stream(streams, jobs, prompts, settings, echo, head, model, wantsUsage ?? false, writer)
+                })
+        }
+        let answers = try await service.run(jobs, model, request)
+        return .json(completion(answers, jobs, prompts, settings, echo, head, model))
+    }
+
+    private struct Head: Sendable {
+        var id: String
+        var created: Int
+        var model: String
+    }
+
+    struct Prompt: Sendable {
+        var tokens: [Int32]
+        /// nil: given as tokens.
+        var text: String?
+    }
+
+    // MARK: Prompts
+
+    private func prompts(_ fields: Fields, _ model: ServedModel) throws -> [Prompt] {
+        let value = try fields.required("prompt")
+        if let suffix = try fields.string("suffix"), !suffix.isEmpty {
+            guard let prefix = value.stringValue else {
+                throw APIError.invalid("suffix needs prompt to be one text", param: "suffix")
+            }
+            return [Prompt(tokens: try model.infill(prefix: prefix, suffix: suffix), text: prefix)]
+        }
+        func prompt(_ value: JSONValue) throws -> Prompt {
+            if let text = value.stringValue { return Prompt(tokens: model.tokens(ofText: text), text: text) }
+            if let ids = value.arrayValue { return Prompt(tokens: try tokens(ids), text: nil) }
+            throw fields.wrong("prompt", value, "a text, token ids, or an array of these")
+        }
+        func tokens(_ ids: [JSONValue]) throws -> [Int32] {
+            try ids.map { id in
+                guard let token = id.intValue.flatMap({ Int32(exactly: $0) }) else {
+                    throw fields.wrong("prompt", id, "token ids")
+                }
+                return token
+            }
+        }
+        guard let list = value.arrayValue, list.first?.intValue == nil else { return [try prompt(value)] }
+        guard !list.isEmpty, list.count <= Self.mostPrompts else {
+            throw APIError.invalid(
+                "prompt has \(list.count) entries, expected 1 to \(Self.mostPrompts)", param: "prompt")
+        }
+        return try list.map(prompt)
+    }
+
+    // MARK: Replies
+
+    private func completion(
+        _ answers: [ServedText], _ jobs: [ServingJob], _ prompts: [Prompt], _ settings: AnswerSettings, _ echo: Bool,
+        _ head: Head, _ model: ServedModel
+    ) -> JSONValue {
+        let choices = answers.enumerated().map { index, answer -> JSONValue in
+            let prompt = prompts[index / settings.choices]
+            let scored = answers[index / settings.choices * settings.choices]
+            var table = ScoreTable(model: model)
+            if echo {
+                table.addPrompt(prompt.tokens, scored.promptScores, hidesBOS: prompt.text != nil)
+            }
+            let echoed = echo ? (settings.scoreAlternatives != nil ? table.text : promptText(prompt, model)) : ""
+            table.add(answer.scores)
+            return [
+                "text": .string(echoed + answer.text), "index": .int(index),
+                "logprobs": settings.scoreAlternatives == nil ? .null : table.json(upTo: echoed + answer.text),
+                "finish_reason": .string(answer.result.finishReason),
+            ]
+        }
+        return [
+            "id": .string(head.id), "object": "text_completion", "created": .int(head.created),
+            "model": .string(head.model), "system_fingerprint": .string(OpenAIParts.fingerprint),
+            "choices": .array(choices),
+            "usage": OpenAIParts.usage(answers.map(\.result), prompts: prompts.count),
+        ]
+    }
+
+    private func promptText(_ prompt: Prompt, _ model: ServedModel) -> String {
+        prompt.text ?? model.tokenizer.decode(prompt.tokens, renderSpecial: true)
+    }
+
+    private func stream(
+        _ streams: [AsyncStream<ServingEvent>], _ jobs: [ServingJob], _ prompts: [Prompt], _ settings: AnswerSettings,
+        _ echo: Bool, _ head: Head, _ model: ServedModel, _ wantsUsage: Bool, _ writer: EventWriter
+    ) async {
+        @Sendable func send(_ choices: [JSONValue], usage: JSONValue? = nil) {
+            var chunk = JSONObject([
+                ("id", .string(head.id)), ("object", "text_completion"), ("created", .int(head.created)),
+                ("model", .string(head.model)), ("system_fingerprint", .string(OpenAIParts.fingerprint)),
+                ("choices", .array(choices)),
+            ])
+            if let usage { chunk["usage"] = usage }
+            writer.send(.object(chunk))
+        }
+        @Sendable func choice(_ index: Int, _ text: String, _ logprobs: JSONValue = .null, _ reason: String? = nil)
+            -> JSONValue
+        {
+            ["text": .string(text), "index": .int(index), "logprobs": logprobs, "finish_reason": JSONValue(reason)]
+        }
+        let results = await withTaskGroup(of: (Int, ServingResult?).self) { group in
+            for (index, events) in streams.enumerated() {
+                group.addTask {
+                    if echo { send([choice(index, promptText(prompts[index / settings.choices], model))]) }
+                    var offset = 0
+                    var scores: [TokenScore] = []
+                    for await event in events {
+                        switch event {
+                        case .score(let score): scores.append(score)
+                        case .answer(.text(let text)):
+                            var logprobs = JSONValue.null
+                            if !scores.isEmpty {
+                                var table = ScoreTable(model: model, offset: offset)
+                                table.add(scores)
+                                logprobs = table.json(upTo: nil)
+                                scores = []
+                            }
+                            offset += text.unicodeScalars.count
+                            send([choice(index, text, logprobs)])
+                        case .finished(let result):
+                            if let failure = result.failure {
+                                writer.send(failure.openAI)
+                            } else {
+                                send([choice(index, "", .null, result.finishReason)])
+                            }
+                            return (index, result)
+                        case .started, .promptScores, .answer: break
+                        }
+                    }
+                    return (index, nil)
+                }
+            }
+            return await group.reduce(into: [(Int, ServingResult?)]()) { $0.append($1) }
+        }
+        let ordered = results.sorted { $0.0 < $1.0 }.compactMap(\.1)
+        if wantsUsage { send([], usage: OpenAIParts.usage(ordered, prompts: prompts.count)) }
+        writer.sendDone()
+    }
+}
+
+/// The old form of log-probabilities: four arrays of equal length, whose texts joined are the text of the reply.
+private struct ScoreTable {
+    let model: ServedModel
+    private var tokens: [String] = []
+    private var values: [Double?] = []
+    private var tops: [[(String, Double)]?] = []
+    private var offset: Int
+    private var offsets: [Int] = []
+
+    init(model: ServedModel, offset: Int = 0) {
+        self.model = model
+        self.offset = offset
+    }
+
+    /// The texts so far, joined.
+    var text: String { tokens.joined() }
+
+    private mutating func add(_ text: String, _ value: Double?, _ top: [(String, Double)]?) {
+        tokens.append(text)
+        values.append(value)
+        tops.append(top)
+        offsets.append(offset)
+        offset += text.unicodeScalars.count
+    }
+
+    /// - Parameter hidesBOS: whether a token that the server has put in front is left out.
+    mutating func addPrompt(_ prompt: [Int32], _ scores: [TokenScore], hidesBOS: Bool) {
+        let skipped = hidesBOS && model.tokenizer.addBOS && prompt.first == model.tokenizer.bos ? 1 : 0
+        let texts = model.pieces(of: Array(prompt.dropFirst(skipped)))
+        for (index, text) in texts.enumerated() {
+            let place = index + skipped
+            // Nothing precedes the first.
+            guard index > 0, place - 1 < scores.count else {
+                add(text, nil, nil)
+                continue
+            }
+            add(text, scores[place - 1].logProbability, top(scores[place - 1]))
+        }
+    }
+
+    mutating func add(_ scores: [TokenScore]) {
+        for (text, score) in zip(model.pieces(of: scores.map(\.token)), scores) {
+            add(text, score.logProbability, top(score))
+        }
+    }
+
+    /// The best tokens; the token itself is always among them.
+    private func top(_ score: TokenScore) -> [(String, Double)] {
+        var list = score.top.map { (model.text(of: $0.token), $0.logProbability) }
+        if !score.top.contains(where: { $0.token == score.token }) {
+            list.append((model.text(of: score.token), score.logProbability))
+        }
+        return list
+    }
+
+    /// - Parameter text: what the reply's text is; tokens behind its end were part of a stop sequence.
+    func json(upTo text: String?) -> JSONValue {
+        let length = text.map(\.unicodeScalars.count) ?? .max
+        let count = offsets.prefix { $0 < length }.count
+        return [
+            "tokens": .array(tokens.prefix(count).map { .string($0) }),
+            "token_logprobs": .array(values.prefix(count).map { $0.map { .double($0) } ?? .null }),
+            "top_logprobs": .array(
+                tops.prefix(count).map { top in
+                    guard let top else { return .null }
+                    // Different tokens may have the same text: the likelier one counts.
+                    var object = JSONObject()
+                    for (text, value) in top where object[text] == nil { object[text] = .double(value) }
+                    return .object(object)
+                }),
+            "text_offset": .array(offsets.prefix(count).map { .int($0) }),
+        ]
+    }
+}

@@ -1,0 +1,85 @@
+import ChatTemplates
+import InferKit
+
+/// Pieces that several of OpenAI's APIs share.
+enum OpenAIParts {
+    /// Changes when the same seed might give another text.
+    static let fingerprint = "infer-1"
+
+    /// The prompt counts once for all its choices.
+    static func usage(_ results: [ServingResult], prompts: Int = 1) -> JSONValue {
+        let perPrompt = max(results.count / max(prompts, 1), 1)
+        let prompt = stride(from: 0, to: results.count, by: perPrompt).reduce(0) { $0 + results[$1].promptTokens }
+        let generated = results.reduce(0) { $0 + $1.generatedTokens }
+        let cached = stride(from: 0, to: results.count, by: perPrompt).reduce(0) { $0 + results[$1].cachedTokens }
+        return [
+            "prompt_tokens": .int(prompt), "completion_tokens": .int(generated),
+            "total_tokens": .int(prompt + generated),
+            "prompt_tokens_details": ["cached_tokens": .int(cached)],
+            "completion_tokens_details": ["reasoning_tokens": .int(results.reduce(0) { $0 + $1.reasoningTokens })],
+        ]
+    }
+
+    static func timings(_ results: [ServingResult]) -> JSONValue {
+        guard let first = results.first else { return .null }
+        let generated = results.reduce(0) { $0 + $1.generatedTokens }
+        let seconds = results.map { $0.timing.generation / .seconds(1) }.max() ?? 0
+        let promptSeconds = first.timing.prompt / .seconds(1)
+        let computed = first.promptTokens - first.cachedTokens
+        return [
+            "cache_n": .int(first.cachedTokens), "prompt_n": .int(computed), "prompt_ms": .double(promptSeconds * 1000),
+            "prompt_per_second": .double(promptSeconds > 0 ? Double(computed) / promptSeconds : 0),
+            "predicted_n": .int(generated), "predicted_ms": .double(seconds * 1000),
+            "predicted_per_second": .double(seconds > 0 ? Double(generated) / seconds : 0),
+        ]
+    }
+
+    static func call(_ call: Transcript.ToolCall, id: String) -> JSONValue {
+        [
+            "id": .string(id), "type": "function",
+            "function": [
+                "name": .string(call.toolName), "arguments": .string(call.argumentsText),
+            ],
+        ]
+    }
+
+    /// A call as it is streamed: what it is, then its arguments.
+    static func callDeltas(_ call: Transcript.ToolCall, index: Int, id: String) -> (JSONValue, JSONValue) {
+        (
+            [
+                "index": .int(index), "id": .string(id), "type": "function",
+                "function": ["name": .string(call.toolName), "arguments": ""],
+            ],
+            [
+                "index": .int(index),
+                "function": ["arguments": .string(call.argumentsText)],
+            ]
+        )
+    }
+
+    /// A token's score in the chat API.
+    static func score(_ score: TokenScore, _ model: ServedModel) -> JSONValue {
+        var entry = tokenEntry(score.token, score.logProbability, model)
+        entry["top_logprobs"] = .array(score.top.map { .object(tokenEntry($0.token, $0.logProbability, model)) })
+        return .object(entry)
+    }
+
+    private static func tokenEntry(_ token: Int32, _ logProbability: Double, _ model: ServedModel) -> JSONObject {
+        let bytes = model.bytes(of: token)
+        return JSONObject([
+            ("token", .string(String(decoding: bytes, as: UTF8.self))), ("logprob", .double(logProbability)),
+            ("bytes", .array(bytes.map { .int(Int($0)) })),
+        ])
+    }
+}
+
+/// Names for things in replies.
+enum Identifiers {
+    private static let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+
+    static func random(_ length: Int = 24) -> String {
+        String((0..<length).map { _ in letters.randomElement() ?? "a" })
+    }
+
+    static func call() -> String { "call_" + random() }
+}

@@ -1,0 +1,62 @@
+import ChatTemplates
+import InferKit
+import Tokenization
+
+/// `/tokenize`, `/detokenize`, `/apply-template`: in the spelling of llama.cpp and, where it differs, of vLLM.
+struct TokenRoutes {
+    let service: InferService
+
+    func tokenize(_ request: ServerRequest) async throws -> ServerReply {
+        let fields = try Fields(body: request.body)
+        let model = try await service.catalog.model(named: fields.string("model"))
+        let tokens: [Int32]
+        if fields["messages"] != nil {
+            tokens = try model.prompt(for: ChatTurn(fields)).tokens
+        } else {
+            let text = try fields.string("content") ?? fields.string("prompt")
+            guard let text else { throw APIError.invalid("content is missing", param: "content") }
+            // vLLM's spelling adds special tokens by default, llama.cpp's does not.
+            let adds = try fields.bool("add_special") ?? fields.bool("add_special_tokens") ?? (fields["content"] == nil)
+            tokens = model.tokenizer.encode(
+                text, addSpecial: adds, parseSpecial: try fields.bool("parse_special") ?? true)
+        }
+        let list: [JSONValue]
+        if try fields.bool("with_pieces") ?? false {
+            list = tokens.map { token in
+                let bytes = model.bytes(of: token)
+                let text = String(validating: bytes, as: UTF8.self)
+                return [
+                    "id": .int(Int(token)), "piece": text.map { .string($0) } ?? .array(bytes.map { .int(Int($0)) }),
+                ]
+            }
+        } else {
+            list = tokens.map { .int(Int($0)) }
+        }
+        return .json([
+            "tokens": .array(list), "count": .int(tokens.count), "max_model_len": .int(model.contextLength),
+        ])
+    }
+
+    func detokenize(_ request: ServerRequest) async throws -> ServerReply {
+        let fields = try Fields(body: request.body)
+        let model = try await service.catalog.model(named: fields.string("model"))
+        let tokens = try (fields.array("tokens") ?? []).map { value in
+            guard let token = value.intValue.flatMap({ Int32(exactly: $0) }), token >= 0,
+                Int(token) < model.information.vocabularySize
+            else {
+                throw APIError.invalid(
+                    "tokens holds \(value.text()), expected ids from 0 to \(model.information.vocabularySize - 1)",
+                    param: "tokens")
+            }
+            return token
+        }
+        let text = model.tokenizer.decode(tokens, renderSpecial: true)
+        return .json(["content": .string(text), "prompt": .string(text)])
+    }
+
+    func applyTemplate(_ request: ServerRequest) async throws -> ServerReply {
+        let fields = try Fields(body: request.body)
+        let model = try await service.catalog.model(named: fields.string("model"))
+        return .json(["prompt": .string(try model.prompt(for: ChatTurn(fields)).text)])
+    }
+}

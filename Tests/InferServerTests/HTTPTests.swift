@@ -1,0 +1,201 @@
+#if Server
+    import ChatTemplates
+    import Foundation
+    import InferKit
+    import Synchronization
+    import TestSupport
+    import Testing
+
+    @testable import InferServer
+
+    /// A server on a port of its own, as long as `body` runs.
+    private func withServer<Result: Sendable>(
+        _ change: (inout ServerConfiguration) -> Void = { _ in },
+        _ body: @Sendable @escaping (Int, InferService) async throws -> Result
+    ) async throws -> Result {
+        let service = try TestService.make {
+            $0.port = 0
+            $0.shutdownGrace = .seconds(20)
+            change(&$0)
+        }
+        let (stop, stopper) = AsyncStream.makeStream(of: Void.self)
+        let (ports, portSource) = AsyncStream.makeStream(of: Int.self)
+        let server = Task {
+            try await HTTPServer(service).run(signals: false, until: stop) { portSource.yield($0) }
+        }
+        var iterator = ports.makeAsyncIterator()
+        let port = try #require(await iterator.next())
+        // What blocks must not hold up the threads that the server runs on.
+        let result = try await body(port, service)
+        stopper.finish()
+        try await server.value
+        return result
+    }
+
+    /// Runs blocking calls on a thread of their own.
+    private func blocking<Result: Sendable>(_ body: @Sendable @escaping () throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
+        }
+    }
+
+    private func metrics(_ service: InferService) async throws -> ServingMetrics {
+        try await service.catalog.model(named: nil).scheduler.metrics
+    }
+
+    private let endless = #"{"prompt": "Once upon a time", "max_tokens": 900, "ignore_eos": true, "stream": true}"#
+
+    @Suite(.serialized) struct HTTPTests {
+        @Test func keepsConnectionsAndStreams() async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    let client = try SocketClient(port: port)
+                    try client.writeRequest("GET", "/health")
+                    #expect(try client.readReply().body.contains("ok"))
+                    let body =
+                        #"{"messages": [{"role": "user", "content": "What is 1 + 2?"}], "seed": 0, "stream": true}"#
+                    for _ in 0..<2 {
+                        try client.writeRequest(
+                            "POST", "/v1/chat/completions", body: body,
+                            headers: ["Content-Type: application/json; charset=utf-8"])
+                        let reply = try client.readReply()
+                        #expect(reply.status == 200 && reply.headers["content-type"] == "text/event-stream")
+                        #expect(reply.headers["x-request-id"] != nil)
+                        #expect(reply.body.hasSuffix("data: [DONE]\n\n"))
+                    }
+                    try client.writeRequest("HEAD", "/", headers: [])
+                    try client.writeRequest("GET", "/nothing")
+                    try client.wait(for: "404")
+                }
+            }
+        }
+
+        @Test func bodyLimit() async throws {
+            try await withServer({ $0.bodyLimit = 2000 }) { port, _ in
+                try await blocking {
+                    let long = String(repeating: "x", count: 3000)
+                    let told = try SocketClient(port: port)
+                    try told.writeRequest("POST", "/v1/completions", body: long)
+                    let reply = try told.readReply()
+                    #expect(reply.status == 413 && reply.body.contains("3000") && reply.body.contains("2000"))
+                    // A length that is not told beforehand.
+                    let chunked = try SocketClient(port: port)
+                    try chunked.write("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    try chunked.write("BB8\r\n\(long)\r\n0\r\n\r\n")
+                    #expect(try chunked.readReply().status == 413)
+                    let next = try SocketClient(port: port)
+                    try next.writeRequest("GET", "/health")
+                    #expect(try next.readReply().status == 200)
+                }
+            }
+        }
+
+        /// Clients that go away, in the middle of an answer, before its first token, in the middle of their own
+        /// request.
+        @Test func disconnects() async throws {
+            try await withServer({ $0.limits.parallel = 2 }) { port, service in
+                for round in 0..<6 {
+                    try await blocking {
+                        let client = try SocketClient(port: port)
+                        if round % 3 == 2 {
+                            try client.write("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+                        } else {
+                            let body =
+                                round % 3 == 0
+                                ? endless : endless.replacingOccurrences(of: "\"stream\": true", with: "\"n\": 2")
+                            try client.writeRequest("POST", "/v1/completions", body: body)
+                            if round % 3 == 0 { try client.wait(for: "data: ") }
+                        }
+                        client.close()
+                    }
+                }
+                // Nothing of it goes on.
+                while true {
+                    let now = try await metrics(service)
+                    if now.running + now.waiting == 0 { break }
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                let all = try await metrics(service)
+                #expect(all.generatedTokens < 4 * 900)
+            }
+        }
+
+        /// Told to end, the server lets an answer come to its end and takes no further ones.
+        @Test func endsInOrder() async throws {
+            let service = try TestService.make { $0.port = 0 }
+            let (stop, stopper) = AsyncStream.makeStream(of: Void.self)
+            let (ports, portSource) = AsyncStream.makeStream(of: Int.self)
+            let server = Task {
+                try await HTTPServer(service).run(signals: false, until: stop) { portSource.yield($0) }
+            }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            let client = try SocketClient(port: port)
+            try await blocking { [client = Transfer(client)] in
+                try client.value.writeRequest("POST", "/v1/completions", body: endless)
+                try client.value.wait(for: "data: ")
+            }
+            stopper.finish()
+            let reply = try await blocking { [client = Transfer(client)] in try client.value.readReply() }
+            #expect(reply.body.contains(#""finish_reason":"length""#) && reply.body.hasSuffix("data: [DONE]\n\n"))
+            try await server.value
+            #expect(throws: SocketClient.Failure.self) { try SocketClient(port: port) }
+        }
+
+        /// Many clients, some of which go away: the others get what they would have got alone.
+        @Test func eightClients() async throws {
+            try await withServer { port, service in
+                let body = #"{"prompt": "One day, a little", "max_tokens": 40, "temperature": 1, "seed": 3}"#
+                @Sendable func text() throws -> String {
+                    let client = try SocketClient(port: port)
+                    try client.writeRequest("POST", "/v1/completions", body: body)
+                    let json = try JSONValue(parsing: try client.readReply().body)
+                    return json["choices"]?[0]?["text"]?.stringValue ?? "nothing"
+                }
+                let alone = try await blocking { try text() }
+                #expect(alone.utf8.count > 20)
+                let together = try await withThrowingTaskGroup(of: String?.self) { group in
+                    for number in 0..<24 {
+                        group.addTask {
+                            try await blocking {
+                                guard number % 3 == 0 else { return try text() }
+                                let client = try SocketClient(port: port)
+                                try client.writeRequest("POST", "/v1/completions", body: endless)
+                                try client.wait(for: "data: ")
+                                client.close()
+                                return nil
+                            }
+                        }
+                    }
+                    return try await group.reduce(into: [String?]()) { $0.append($1) }
+                }
+                #expect(together.compactMap { $0 }.allSatisfy { $0 == alone })
+                #expect(together.compactMap { $0 }.count == 16)
+            }
+        }
+
+        @Test func garbageIsNoRequest() async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    for text in [
+                        "\u{0}\u{1}\u{2}\r\n\r\n", "GET\r\n\r\n", "POST / HTTP/9.9\r\n\r\n",
+                        "GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+                    ] {
+                        let client = try SocketClient(port: port)
+                        try client.write(text)
+                        if let reply = try? client.readReply() { #expect(reply.status >= 400, "\(text)") }
+                    }
+                    let client = try SocketClient(port: port)
+                    try client.writeRequest("GET", "/health")
+                    #expect(try client.readReply().status == 200)
+                }
+            }
+        }
+    }
+
+    /// Hands a value to another thread, which alone uses it then.
+    private struct Transfer<Value>: @unchecked Sendable {
+        let value: Value
+        init(_ value: Value) { self.value = value }
+    }
+#endif
