@@ -34,7 +34,7 @@ private let model = RepositoryFiles.model
             #"{"type": "object", "properties": {"legs": {"enum": [4, 6]}}, "required": ["legs"], "additionalProperties": false}"#
         let argument = isFile ? try directory.write(Array(schema.utf8), to: "schema.json") : schema
         let result = try InferProcess.run(
-            ["-m", model, "--temp", "0", "-n", "200", "-j", argument, "How many legs does a fox have?"])
+            ["-m", model, "--temp", "0", "-n", "600", "-j", argument, "How many legs does a fox have?"])
         let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Int]
         #expect(object == ["legs": 4] || object == ["legs": 6])
     }

@@ -72,12 +72,12 @@ private final class Calculator: Tool {
             default: first = first ?? event
             }
         }
-        guard case .toolCall = first else {
+        guard case .toolCall? = first else {
             Issue.record("\(String(describing: first))")
             return
         }
-        let asked = calculator.asked.withLock { $0 }
-        #expect(["1 + 2", "3 + 4"].contains(asked.first))
+        let asked = calculator.asked.withLock { $0.first ?? "" }
+        #expect(["1 + 2", "3 + 4"].contains(asked))
     }
 
     @Test func answersHaveTheFormOfASchema() async throws {
@@ -86,10 +86,13 @@ private final class Calculator: Tool {
             var kind: String
         }
         let model = try GGUFLanguageModel(path: RepositoryFiles.model)
+        var options = greedy
+        // Room for all the white space that JSON may have.
+        options.maximumResponseTokens = 600
         let animal = try await LanguageModelSession(model: model).respond(
             to: "How many legs does a fox have?", generating: Animal.self,
             schema: .object(["legs": .integer(in: 0...100), "kind": .string(anyOf: ["animal", "plant"])]),
-            options: greedy
+            options: options
         ).content
         #expect((0...100).contains(animal.legs))
         #expect(["animal", "plant"].contains(animal.kind))
@@ -109,8 +112,7 @@ private final class Calculator: Tool {
 
     @Test func aKeywordThatIsNotSupportedIsNamed() async throws {
         let model = try GGUFLanguageModel(path: RepositoryFiles.model)
-        let schema = try GenerationSchema(
-            json: #"{"type": "array", "uniqueItems": true}"#)
+        let schema = try GenerationSchema(json: #"{"type": "array", "uniqueItems": true}"#)
         do {
             _ = try await LanguageModelSession(model: model).respond(to: "x", schema: schema, options: greedy)
             Issue.record("no error")

@@ -1,13 +1,5 @@
 import CKernels
 
-/// Where the entries of a compressor go, and where the projections wait that do not fill a window yet.
-package enum CompressorPlace: Sendable {
-    /// Rows of the latent cache behind those of single tokens.
-    case latents
-    /// The keys of the layer's indexer.
-    case indexKeys
-}
-
 /// How the tokens of a layer are compressed: one entry for every `ratio` of them.
 package struct CompressorShape: Sendable {
     let ratio: Int

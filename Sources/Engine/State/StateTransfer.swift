@@ -25,6 +25,14 @@ extension StateLayout {
         positions.lowerBound / tilePositions..<(positions.upperBound + tilePositions - 1) / tilePositions
     }
 
+    /// False for a state with compressed latents: those that wait for an entry belong to no single token.
+    package var canBeCopied: Bool {
+        !layers.contains { layer in
+            if case .compressed = layer { return true }
+            return false
+        }
+    }
+
     /// Whether a beginning of a sequence is only usable with a ``StateCheckpoint`` of its end.
     package var needsCheckpoints: Bool { isRecurrent || hasWindows }
 }
@@ -72,7 +80,7 @@ extension SequenceState {
     /// The keys and values of these positions, of all layers that keep all of them; nil when the system has no memory
     /// for them.
     package func copyCache(of positions: Range<Int>) -> MappedMemory? {
-        precondition(positions.upperBound <= count)
+        precondition(positions.upperBound <= count && layout.canBeCopied)
         let bytes = layout.cacheBytes(of: positions)
         guard let copy = MappedMemory(trying: bytes, hugePages: false) else { return nil }
         var next = copy.pointer
@@ -116,7 +124,7 @@ extension SequenceState {
                 body(latent.rows + tiles.lowerBound * latentTileBytes, tiles.count * latentTileBytes)
                 // The keys of the indexer; 0 bytes without one.
                 body(cache.keys + tiles.lowerBound * cache.key_tile_bytes, tiles.count * cache.key_tile_bytes)
-            case .none, .recurrent, .attention: break
+            case .none, .recurrent, .attention, .compressed: break
             }
         }
     }

@@ -63,11 +63,7 @@ final class BenchRunner {
 
     private func rewind() {
         guard let prepared else { return }
-        for (sequence, snapshot) in zip(sequences, prepared.snapshots) where !sequence.restore(snapshot) {
-            // A layer with a window has forgotten what it needs.
-            sequence.reset()
-            prefill(sequence, to: prepared.depth)
-        }
+        for (sequence, snapshot) in zip(sequences, prepared.snapshots) { sequence.restore(snapshot) }
     }
 
     private func prefill(_ sequence: SequenceState, to depth: Int) {

@@ -39,7 +39,9 @@ package final class GrammarVocabulary: Sendable {
                     }
                 } else {
                     let bytes = tokenizer.bytes(of: id, renderSpecial: false)
-                    if bytes.count <= Self.longestToken, !bytes.contains(where: { $0 >= 0xFE }) { storage += bytes }
+                    // Byte-level vocabularies have tokens for bytes that UTF-8 never has: two of them enclose markers.
+                    let imitatesMarker = bytes.contains { $0 == MarkerSpelling.open || $0 == MarkerSpelling.close }
+                    if bytes.count <= Self.longestToken, !imitatesMarker { storage += bytes }
                 }
             }
             offsets.append(UInt32(truncatingIfNeeded: storage.count))
