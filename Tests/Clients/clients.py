@@ -112,22 +112,18 @@ def _():
 def _():
     schema = {
         "type": "object",
-        "properties": {"answer": {"type": "integer"}},
+        "properties": {"answer": {"type": "integer", "minimum": 0, "maximum": 100}},
         "required": ["answer"],
         "additionalProperties": False,
     }
-    try:
-        reply = client.chat.completions.create(
-            model="m",
-            messages=question,
-            temperature=0,
-            max_tokens=60,
-            response_format={"type": "json_schema", "json_schema": {"name": "sum", "schema": schema, "strict": True}},
-        )
-    except openai.BadRequestError as error:
-        # A build without grammars says so instead of answering in another form.
-        assert "not supported" in error.body["message"]
-        return
+    # Room for the white space that the grammar allows and this small model likes.
+    reply = client.chat.completions.create(
+        model="m",
+        messages=question,
+        temperature=0,
+        max_tokens=300,
+        response_format={"type": "json_schema", "json_schema": {"name": "sum", "schema": schema, "strict": True}},
+    )
     assert isinstance(json.loads(reply.choices[0].message.content)["answer"], int), reply
 
 
