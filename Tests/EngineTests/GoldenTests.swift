@@ -71,8 +71,9 @@ struct GoldenTests {
     }
 
     /// Quantized files: activations are quantized too, so the result may be as far from the exact product of
-    /// the dequantized weights as llama.cpp's is, which does the same: by 5 % more on average and by a third more
-    /// at the worst of some ten thousand places, since activations are rounded in another way.
+    /// the dequantized weights as llama.cpp's is, which does the same: by 5 % more on average and by 10 % more at
+    /// the worst place, since activations are rounded in another way. One file has a single place that is a third
+    /// farther off; its average is held to the same bound as all others'.
     @Test(arguments: GoldenFolder.quantized)
     func quantizedLogits(_ golden: GoldenVariant) throws {
         let folder = golden.folder
@@ -88,7 +89,9 @@ struct GoldenTests {
         }
         #expect(difference.count > 0)
         #expect(difference.rms <= 1.05 * Double(golden.variant.llamacppVsDequantRms))
-        #expect(difference.maximum <= 4 / 3 * golden.variant.llamacppVsDequantMaxAbs)
+        let isOutlier =
+            golden.testDescription.contains("nemotron_h_moe-quant") && golden.testDescription.contains("q8_0")
+        #expect(difference.maximum <= (isOutlier ? 4 / 3 : 1.1) * golden.variant.llamacppVsDequantMaxAbs)
         #expect(difference.argmaxErrors == 0)
         print(
             "golden \(golden.testDescription): rms \(difference.rms) (peer \(golden.variant.llamacppVsDequantRms)),"
