@@ -52,32 +52,7 @@
         @Option(help: "Requests that may wait; more are refused.")
         var queue = 64
 
-        @Option(
-            name: [.customShort("c"), .long],
-            help: ArgumentHelp(
-                "Tokens that each conversation has room for (default: what the model was trained for, at most 4096).",
-                valueName: "tokens"))
-        var ctxSize: Int?
-
-        @Option(
-            name: [.short, .long],
-            help: ArgumentHelp("Threads that compute (default: one per physical core).", valueName: "count"))
-        var threads: Int?
-
-        @Option(
-            name: [.customShort("b"), .long],
-            help: ArgumentHelp("Most prompt tokens computed at once.", valueName: "tokens"))
-        var batchSize = 512
-
-        @Option(
-            name: [.customLong("ctk", withSingleDash: true), .customLong("cache-type-k")],
-            help: "How the cache stores keys.")
-        var cacheTypeK = GGUFLanguageModel.CacheType.f16
-
-        @Option(
-            name: [.customLong("ctv", withSingleDash: true), .customLong("cache-type-v")],
-            help: "How the cache stores values.")
-        var cacheTypeV = GGUFLanguageModel.CacheType.f16
+        @OptionGroup var compute: ComputeOptions
 
         @Option(help: ArgumentHelp("Memory for beginnings of prompts that are kept.", valueName: "MiB"))
         var cacheRam = 1024
@@ -113,13 +88,11 @@
             try check("--port", port, 0...65535)
             try check("--parallel", parallel, 1...256)
             try check("--queue", queue, 0...100_000)
-            try check("--batch-size", batchSize, 1...65536)
             try check("--cache-ram", cacheRam, 0...(1 << 24))
             try check("--timeout", timeout, 1...31_536_000)
             try check("--body-limit", bodyLimit, 1...4096)
             try check("--shutdown-grace", shutdownGrace, 0...86_400)
-            if let ctxSize { try check("--ctx-size", ctxSize, 1...(1 << 30)) }
-            if let threads { try check("--threads", threads, 1...1024) }
+            if let ctxSize = compute.ctxSize { try check("--ctx-size", ctxSize, 1...(1 << 30)) }
             if let memory { try check("--memory", memory, 1...(1 << 24)) }
         }
 
@@ -141,9 +114,7 @@
 
         private func serverConfiguration() throws -> ServerConfiguration {
             var configuration = ServerConfiguration(models: model.map { ModelEntry(argument: $0) })
-            configuration.model = GGUFLanguageModel.Configuration(
-                threads: threads, contextLength: ctxSize, batchSize: batchSize, keyCache: cacheTypeK,
-                valueCache: cacheTypeV)
+            configuration.model = compute.configuration
             configuration.limits.parallel = parallel
             configuration.limits.queue = queue
             configuration.limits.cacheBytes = cacheRam << 20

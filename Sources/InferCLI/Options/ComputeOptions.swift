@@ -1,0 +1,44 @@
+import ArgumentParser
+import InferKit
+
+/// How a model computes: what `run` and `serve` have in common.
+struct ComputeOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("c"), .long],
+        help: ArgumentHelp(
+            "Tokens that the conversation has room for (default: what the model was trained for, at most 4096).",
+            valueName: "tokens"))
+    var ctxSize: Int?
+
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("Threads that compute (default: one per physical core).", valueName: "count"))
+    var threads: Int?
+
+    @Option(
+        name: [.customShort("b"), .long],
+        help: ArgumentHelp("Most prompt tokens computed at once.", valueName: "tokens"))
+    var batchSize = 512
+
+    @Option(
+        name: [.customLong("ctk", withSingleDash: true), .customLong("cache-type-k")],
+        help: "How the cache stores keys.")
+    var cacheTypeK = GGUFLanguageModel.CacheType.f16
+
+    @Option(
+        name: [.customLong("ctv", withSingleDash: true), .customLong("cache-type-v")],
+        help: "How the cache stores values.")
+    var cacheTypeV = GGUFLanguageModel.CacheType.f16
+
+    func validate() throws {
+        if let ctxSize, ctxSize < 1 { throw ValidationError("--ctx-size must be at least 1") }
+        if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1 to 1024") }
+        guard (1...65536).contains(batchSize) else { throw ValidationError("--batch-size must be 1 to 65536") }
+    }
+
+    var configuration: GGUFLanguageModel.Configuration {
+        GGUFLanguageModel.Configuration(
+            threads: threads, contextLength: ctxSize, batchSize: batchSize, keyCache: cacheTypeK,
+            valueCache: cacheTypeV)
+    }
+}
