@@ -8,10 +8,14 @@
 /// the threads' own scratch memory.
 package final class Compute: Sendable {
     let pool: ThreadPool
+    let observer: (any ComputeObserver)?
 
-    /// - Parameter threads: how many threads work, the caller included.
-    package init(threads: Int) {
+    /// - Parameters:
+    ///   - threads: how many threads work, the caller included.
+    ///   - observer: sees what products and routers get.
+    package init(threads: Int, observer: (any ComputeObserver)? = nil) {
         pool = ThreadPool(threads: threads)
+        self.observer = observer
     }
 
     package var threads: Int { pool.threads }

@@ -6,6 +6,12 @@ extension Compute {
     package func headMatmul(_ weight: Weight, _ x: Heads, _ workspace: Workspace, into out: Heads) {
         precondition(weight.experts == x.count && out.count == x.count && x.rows == out.rows)
         precondition(weight.cols == x.dim && weight.rows == out.dim)
+        if let observer {
+            for head in 0..<x.count {
+                let rows = Matrix(x.at(0, head), rows: x.rows, cols: x.dim, stride: x.rowStride)
+                observer.multiply([weight], member: head, ObservedRows(rows))
+            }
+        }
         workspace.scoped {
             let kind = weight.format.activation
             let stride = (ck_act_row_bytes(kind, x.dim) + 63) & ~63

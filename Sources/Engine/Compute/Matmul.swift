@@ -18,7 +18,7 @@ extension Compute {
     ///
     /// The result refers to memory of `workspace`, and to `x` itself for float weights.
     package func prepare(_ x: Matrix, for kinds: ActivationKinds, _ workspace: Workspace) -> Activations {
-        var activations = Activations(rows: x.rows, cols: x.cols)
+        var activations = Activations(x)
         prepare(x, CK_ACT_F32, kinds, &activations, workspace)
         prepare(x, CK_ACT_Q8_32, kinds, &activations, workspace)
         prepare(x, CK_ACT_Q8_256, kinds, &activations, workspace)
@@ -58,6 +58,7 @@ extension Compute {
         _ a: Activations, _ first: Product, _ second: Product? = nil, _ third: Product? = nil,
         _ fourth: Product? = nil
     ) {
+        if let observer { report([first, second, third, fourth].compactMap { $0?.weight }, a, to: observer) }
         var plan = MatmulPlan()
         plan.append(first, a)
         if let second { plan.append(second, a) }
@@ -70,6 +71,11 @@ extension Compute {
                 plan.pointee.run(units, worker.scratch)
             }
         }
+    }
+
+    private func report(_ weights: [Weight], _ a: Activations, to observer: any ComputeObserver) {
+        var names: Set<String> = []
+        observer.multiply(weights.filter { names.insert($0.name).inserted }, member: 0, ObservedRows(a.source))
     }
 }
 

@@ -55,9 +55,15 @@ extension Compute {
             let groups = ExpertGroups(routing, workspace)
             let gate = workspace.matrix(rows: experts.gate == nil ? 0 : groups.pairs, cols: experts.width)
             let up = workspace.matrix(rows: groups.pairs, cols: experts.width)
+            if let observer {
+                // Gate and up may be one tensor.
+                let gate = experts.gate.flatMap { $0.name == experts.up.name ? nil : $0 }
+                groups.report([gate, experts.up].compactMap { $0 }, x, byToken: true, to: observer)
+            }
             project(groups, x, experts, gate, up)
             let kind = experts.down.format.activation
             let hidden = activate(experts.activation, gate, up, kind, workspace)
+            if let observer { groups.report([experts.down], hidden, byToken: false, to: observer) }
             combine(groups, hidden, experts, into: out)
         }
     }
@@ -95,7 +101,7 @@ extension Compute {
     ) -> Activations {
         let stride = ck_act_row_bytes(kind, up.cols)
         let prepared = kind == CK_ACT_F32 ? UnsafeMutableRawPointer(up.pointer) : workspace.bytes(stride * up.rows)
-        var hidden = Activations(rows: up.rows, cols: up.cols)
+        var hidden = Activations(up)
         hidden[kind] = .init(pointer: prepared, stride: kind == CK_ACT_F32 ? up.stride * 4 : stride)
         let job = (activation, gate, up, kind, prepared, stride)
         pool.run(up.rows, grain: Self.grain(6 * up.cols), job) { job, rows, _ in
@@ -183,6 +189,19 @@ private struct ExpertGroups {
             next[expert] += 1
             tokenOfPair[Int(pair)] = Int32(truncatingIfNeeded: slot / routing.topK)
             weightOfPair[Int(pair)] = routing.weights[slot]
+        }
+    }
+
+    /// Tells what each expert's matrix is about to meet. `byToken`: activation rows are tokens, else pairs.
+    func report(_ weights: [Weight], _ x: Activations, byToken: Bool, to observer: any ComputeObserver) {
+        for group in 0..<active {
+            let first = Int(firstPair[group])
+            let count = Int(firstPair[group + 1]) - first
+            let rows =
+                byToken
+                ? ObservedRows(x.source, tokenOfPair + first, count: count)
+                : ObservedRows(x.source.rows(first..<first + count))
+            observer.multiply(weights, member: Int(expertOf[group]), rows)
         }
     }
 }

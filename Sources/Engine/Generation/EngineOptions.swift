@@ -11,6 +11,8 @@ package struct EngineOptions: Sendable {
     package var batchSize = 512
     package var keyCache: CacheType = .f16
     package var valueCache: CacheType = .f16
+    /// Sees what products and routers get, for calibration and statistics.
+    package var observer: (any ComputeObserver)?
 
     package static let defaultContextLength = 4096
 

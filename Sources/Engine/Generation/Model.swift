@@ -63,7 +63,7 @@ package final class Model: Sendable {
         self.options = options
         vectors = weights.vectors
         info = ModelInfo(file: file, hyper, architecture, weights.entries)
-        compute = Compute(threads: options.threads)
+        compute = Compute(threads: options.threads, observer: options.observer)
     }
 
     /// The tokenizer, the metadata and the tensors must speak of the same vocabulary.

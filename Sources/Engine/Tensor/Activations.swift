@@ -15,10 +15,10 @@ package struct ActivationKinds: OptionSet, Sendable {
 }
 
 /// Rows of activations, quantized once for every kind of weight that will be multiplied with them.
-/// Valid as long as the workspace (and, for float weights, the matrix) it was made from.
+/// Valid as long as the workspace and the matrix it was made from.
 package struct Activations: @unchecked Sendable {
-    package let rows: Int
-    package let cols: Int
+    /// What was prepared, (rows, cols).
+    let source: Matrix
     /// Per `ck_act`: the first prepared row and the bytes from one to the next; nil if not prepared.
     private var floats: Prepared?
     private var groupsOf32: Prepared?
@@ -29,10 +29,12 @@ package struct Activations: @unchecked Sendable {
         let stride: Int
     }
 
-    init(rows: Int, cols: Int) {
-        self.rows = rows
-        self.cols = cols
+    init(_ source: Matrix) {
+        self.source = source
     }
+
+    package var rows: Int { source.rows }
+    package var cols: Int { source.cols }
 
     subscript(kind: ck_act) -> Prepared? {
         get {

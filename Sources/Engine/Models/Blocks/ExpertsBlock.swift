@@ -162,6 +162,7 @@ package struct ExpertsBlock: Sendable {
             let shared = pass.matrix(sharedExpert == nil ? 0 : out.cols)
             sharedExpert?.forward(input, pass, into: shared)
             let routes = cpu.route(logits, routing, tokens: pass.batch.tokens, work)
+            cpu.observer?.route(ffnGateInp, routes)
             if let ffnLatentDown, let ffnLatentUp {
                 let (latent, sum) = (pass.matrix(ffnLatentDown.rows), pass.matrix(ffnLatentDown.rows))
                 cpu.matmul(ffnLatentDown, input, into: latent)
