@@ -7,11 +7,15 @@
 #if defined(CK_X86)
 #include <immintrin.h>
 
-// Asks for a step's share of the next four rows. A step reads `bytes` bytes at `offset` of each of four adjoining rows;
+// How far ahead of a step its prefetches reach, at least: with short rows the next four alone are too near.
+#define CK_PREFETCH_AHEAD 8192
+
+// Asks for a step's share of the four rows to come. A step reads `bytes` bytes at `offset` of each of four adjoining rows;
 // what it asks for lies in the order of memory, which the processor's own prefetching follows, and goes to the second
 // level: the first is too small for four rows.
 CK_INLINE void ck_prefetch_rows(const uint8_t *first_row, size_t row_bytes, size_t offset, size_t bytes) {
-    const uint8_t *next = first_row + 4 * row_bytes + 4 * offset;
+    const size_t ahead = 4 * row_bytes > CK_PREFETCH_AHEAD ? 4 * row_bytes : CK_PREFETCH_AHEAD;
+    const uint8_t *next = first_row + ahead + 4 * offset;
     for (size_t line = 0; line < 4 * bytes; line += 64) __builtin_prefetch(next + line, 0, 2);
 }
 
