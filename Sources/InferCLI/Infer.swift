@@ -20,6 +20,7 @@ struct Infer: AsyncParsableCommand {
             Serve.self,
             Tokenize.self,
             Bench.self,
+            Eval.self,
             Doctor.self,
             Inspect.self,
             Quantize.self,

@@ -210,9 +210,9 @@ import Testing
         var rows = [4096, 0].map { Self.row(BenchTest(generate: 8, depth: $0)) }
         rows.append(Self.row(BenchTest(prompt: 16)))
         rows.append(Self.row(BenchTest(generate: 8), model: "other"))
-        let plot = SpeedPlot(rows)
-        #expect(plot.panels.map { $0.title } == ["tg8", "pp16"])
-        #expect(plot.panels[0].lines.map { $0.points.map { $0.depth } } == [[0, 4096], [0]])
+        let plot = SpeedPlot.plot(rows)
+        #expect(plot.panels.map { $0.title } == ["tg8, tokens per second", "pp16, tokens per second"])
+        #expect(plot.panels[0].lines.map { $0.points.map { $0.x } } == [[0, 4096], [0]])
     }
 
     @Test(arguments: [0, 1, 3])
@@ -221,7 +221,7 @@ import Testing
             Self.row(BenchTest(generate: 8, depth: $0 * 1000), model: "<script>&\"\u{1}\u{FFFF}]]>")
         }
         let reader = SVGReader()
-        let parser = XMLParser(data: Data(SpeedPlot(rows).svg().utf8))
+        let parser = XMLParser(data: Data(SpeedPlot.plot(rows).svg().utf8))
         parser.delegate = reader
         #expect(parser.parse())
         #expect(reader.counts["svg"] == 1)
@@ -236,7 +236,7 @@ import Testing
         ]
             as [(Double, [Double])])
     func ticks(highest: Double, expected: [Double]) {
-        let ticks = SpeedPlot.ticks(upTo: highest)
+        let ticks = LinePlot.ticks(upTo: highest)
         #expect(ticks.count == expected.count)
         for (found, wanted) in zip(ticks, expected) { #expect(abs(found - wanted) < 1e-9) }
     }
@@ -283,7 +283,7 @@ import Testing
 }
 
 /// Counts the elements of a document.
-private final class SVGReader: NSObject, XMLParserDelegate {
+final class SVGReader: NSObject, XMLParserDelegate {
     var counts: [String: Int] = [:]
 
     func parser(

@@ -71,6 +71,29 @@ package final class Generator {
         run(CollectionOfOne(token), logits: .last)
     }
 
+    /// Adds tokens and gives the logits behind each of them.
+    /// - Parameter deliver: receives every new position with its logits, in order; the buffer is reused.
+    package func extend(
+        by more: [Int32], isCancelled: () -> Bool = { false },
+        deliver: (Int, UnsafeMutableBufferPointer<Float>) -> Void
+    ) throws(EngineError) {
+        try model.validate(more)
+        guard more.count <= sequence.remaining else { throw .contextFull(limit: capacity, wanted: count + more.count) }
+        guard rotation(for: count + more.count) == sequence.isLong else {
+            // A position's logits are those of the sequence that ends there.
+            for token in more {
+                if isCancelled() { throw .cancelled }
+                try decode(token)
+                deliver(count - 1, logits)
+            }
+            return
+        }
+        for start in stride(from: 0, to: more.count, by: batch.capacity) {
+            if isCancelled() { throw .cancelled }
+            run(more[start..<min(start + batch.capacity, more.count)], logits: .all, deliver: deliver)
+        }
+    }
+
     /// Forgets everything and runs `wanted` as a new sequence.
     /// - Parameter deliver: receives every position with its logits, in order; the buffer is reused.
     package func evaluate(

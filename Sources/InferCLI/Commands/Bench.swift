@@ -155,12 +155,7 @@ struct Bench: ParsableCommand {
             }
         }
         writer.finish(last: all.last)
-        if let plot {
-            let drawing = SpeedPlot(all).svg()
-            do { try Data(drawing.utf8).write(to: URL(fileURLWithPath: plot)) } catch {
-                throw CommandError("cannot write \(plot): \(error.localizedDescription)")
-            }
-        }
+        if let plot { try SVGDrawing.write(SpeedPlot.plot(all).svg(), to: plot) }
     }
 
     /// Prints a line at once, also into a pipe.
@@ -201,7 +196,7 @@ struct Bench: ParsableCommand {
     }
 
     /// The file's recipe, or the format that most of its bytes have.
-    private static func format(_ model: Model) -> String {
+    static func format(_ model: Model) -> String {
         let stated = model.file.metadata[GGUFFileType.key]?.int.flatMap(GGUFFileType.name)
         return stated ?? model.info.formats.first?.format ?? "none"
     }
