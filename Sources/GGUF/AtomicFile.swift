@@ -16,6 +16,7 @@ package final class AtomicFile {
     private let descriptor: Int32
     private let isKept: Bool
     private var buffer: [UInt8] = []
+    private var isOpen = true
     private var isCommitted = false
 
     /// Pieces are gathered to this size before they are written.
@@ -81,12 +82,25 @@ package final class AtomicFile {
         }
     }
 
-    /// Makes the data durable and gives the file its name.
-    package func commit() throws(GGUFError) {
+    /// Makes the data durable. Nothing can be written any more; `commit()` is all that is left to do.
+    func finish() throws(GGUFError) {
+        guard isOpen else { return }
         try flush()
         guard fsync(descriptor) == 0 else { throw .io(path: temporaryPath, operation: "sync", code: errno) }
+        close(descriptor)
+        isOpen = false
+    }
+
+    /// Makes the data durable and gives the file its name.
+    package func commit() throws(GGUFError) {
+        try finish()
         guard rename(temporaryPath, path) == 0 else { throw .io(path: path, operation: "rename to", code: errno) }
         isCommitted = true
+    }
+
+    /// Takes a file away that has its name already, because another one that belongs to it could not get its own.
+    func withdraw() {
+        if isCommitted { unlink(path) }
     }
 
     private func flush() throws(GGUFError) {
@@ -124,8 +138,8 @@ package final class AtomicFile {
 
     deinit {
         // What a kept file lacks has to be made again.
-        if isKept, !isCommitted { try? flush() }
-        close(descriptor)
+        if isKept, isOpen { try? flush() }
+        if isOpen { close(descriptor) }
         if !isCommitted, !isKept { unlink(temporaryPath) }
     }
 }

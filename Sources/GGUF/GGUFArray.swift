@@ -172,6 +172,15 @@ extension GGUFArray {
             children: values)
     }
 
+    /// Numbers or flags, all of the type `element`; nil where one is not.
+    package init?(_ values: [GGUFValue], of element: GGUFValueType) {
+        guard element.fixedByteCount != nil, values.allSatisfy({ $0.type == element }) else { return nil }
+        var bytes: [UInt8] = []
+        for value in values { bytes.append(encoding: value) }
+        self.init(
+            elementType: element, count: values.count, storage: ByteStorage(copying: bytes), range: 0..<bytes.count)
+    }
+
     private init<Stored: FixedWidthInteger>(_ type: GGUFValueType, _ values: [Stored]) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(values.count * MemoryLayout<Stored>.size)

@@ -11,6 +11,8 @@ package final class GGUFFile: Sendable {
     package let tensors: [GGUFTensor]
     /// Bytes of all parts.
     package let fileSize: Int
+    /// All parts of a split file in order, otherwise `path` alone.
+    package let partPaths: [String]
 
     private let indexByName: [String: Int]
 
@@ -32,6 +34,7 @@ package final class GGUFFile: Sendable {
         metadata = parts[0].metadata
         tensors = parts.flatMap { $0.tensors }
         fileSize = parts.reduce(0) { $0 + $1.storage.bytes.count }
+        partPaths = GGUFSplit.paths(ofAll: parts.count, from: path)
         var indexByName: [String: Int] = [:]
         indexByName.reserveCapacity(tensors.count)
         for (index, tensor) in tensors.enumerated() {

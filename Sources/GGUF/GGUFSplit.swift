@@ -2,13 +2,23 @@
 ///
 /// Each part is a whole GGUF file with the keys `split.no` (from 0), `split.count` and `split.tensors.count`; the first
 /// also carries the model's metadata. Source: llama.cpp, `tools/gguf-split` and its `README.md`.
-enum GGUFSplit {
+package enum GGUFSplit {
     static let numberKey = "split.no"
     static let countKey = "split.count"
     static let tensorCountKey = "split.tensors.count"
 
+    /// What a part says about the split; a file in one piece has none of them.
+    package static let keys = [numberKey, countKey, tensorCountKey]
+
+    /// The paths of all `count` parts, from the path of any of them, whose form has been checked.
+    static func paths(ofAll count: Int, from path: String) -> [String] {
+        guard count > 1 else { return [path] }
+        let prefix = String(path.dropLast(Self.path(prefix: "", number: 0, count: count).count))
+        return (0..<count).map { Self.path(prefix: prefix, number: $0, count: count) }
+    }
+
     /// The name of part `number` (from 0).
-    static func path(prefix: String, number: Int, count: Int) -> String {
+    package static func path(prefix: String, number: Int, count: Int) -> String {
         "\(prefix)-\(fiveDigits(number + 1))-of-\(fiveDigits(count)).gguf"
     }
 

@@ -10,7 +10,7 @@ package struct GGUFWriter {
 
     /// In the order in which they are written.
     package var metadata: [(String, GGUFValue)]
-    private(set) var tensors: [Entry] = []
+    var tensors: [Entry] = []
 
     struct Entry {
         let name: String
@@ -102,46 +102,9 @@ package struct GGUFWriter {
         try output.commit()
     }
 
-    /// Writes a split file: parts `PREFIX-00001-of-0000N.gguf` … with at most `tensorBytesPerPart` bytes of tensor data
-    /// each, but always at least one tensor. The metadata go into the first part.
-    ///
-    /// Each part appears when it is complete; an error can leave earlier parts behind.
-    /// - Returns: the paths of the parts.
-    /// - Throws: as `write(to:)`, and `.tooMany` for more parts than the format can count.
-    package func write(splitPrefix prefix: String, tensorBytesPerPart limit: Int) throws -> [String] {
-        var groups: [[Entry]] = [[]]
-        var bytes = 0
-        for tensor in tensors {
-            if let last = groups.last, !last.isEmpty, bytes > limit - tensor.byteCount {
-                groups.append([])
-                bytes = 0
-            }
-            groups[groups.count - 1].append(tensor)
-            bytes += tensor.byteCount
-        }
-        guard groups.count <= GGUFLimits.splitParts else {
-            throw GGUFError.tooMany(
-                field: GGUFSplit.countKey, found: UInt64(groups.count), limit: GGUFLimits.splitParts)
-        }
-        let alignment = metadata.filter { $0.0 == GGUFFormat.alignmentKey }
-        var paths: [String] = []
-        for (number, group) in groups.enumerated() {
-            var part = GGUFWriter(metadata: number == 0 ? metadata : alignment)
-            part.tensors = group
-            part.metadata += [
-                (GGUFSplit.numberKey, .uint16(UInt16(number))), (GGUFSplit.countKey, .uint16(UInt16(groups.count))),
-                (GGUFSplit.tensorCountKey, .int32(Int32(clamping: tensors.count))),
-            ]
-            let path = GGUFSplit.path(prefix: prefix, number: number, count: groups.count)
-            try part.write(to: path)
-            paths.append(path)
-        }
-        return paths
-    }
-
     // MARK: Layout
 
-    private func emit(_ sink: Sink) throws {
+    func emit(_ sink: Sink) throws {
         let alignment = try checkedAlignment()
         let head = try self.head(alignment: alignment)
         try head.withUnsafeBytes(sink)

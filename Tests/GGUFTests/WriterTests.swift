@@ -124,18 +124,52 @@ import Testing
         let directory = try TemporaryDirectory()
         let toy = splitModel()
         let whole = try toy.file()
-        let paths = try toy.writer().write(splitPrefix: directory.path("model"), tensorBytesPerPart: limit)
+        var rule = GGUFSplitRule()
+        rule.maximumBytes = limit
+        let paths = try toy.writer().write(splitPrefix: directory.path("model"), rule: rule).map { $0.path }
         #expect(try directory.contents() == paths.map { URL(filePath: $0).lastPathComponent })
         #expect(paths.count == [0: 7, 1: 7, 60: 6, 150: 3, 100_000: 1][limit])
         for path in paths {
             let file = try GGUFFile(path: path)
             #expect(try file.metadata.string("general.architecture") == "llama")
             #expect(file.tensors.map { $0.name } == whole.tensors.map { $0.name })
+            #expect(file.partPaths == paths)
             for tensor in whole.tensors {
                 #expect(try #require(file.tensor(tensor.name)).bytes.elementsEqual(tensor.bytes))
             }
             #expect(file.fileSize == (try paths.reduce(0) { try $0 + Data(contentsOf: URL(filePath: $1)).count }))
         }
+    }
+
+    @Test(arguments: [false, true])
+    func splitByCount(firstIsMetadataOnly: Bool) throws {
+        let directory = try TemporaryDirectory()
+        var rule = GGUFSplitRule()
+        rule.maximumTensors = 3
+        rule.firstIsMetadataOnly = firstIsMetadataOnly
+        let parts = try splitModel().writer().write(splitPrefix: directory.path("model"), rule: rule)
+        #expect(parts.map { $0.tensors } == (firstIsMetadataOnly ? [0, 3, 3, 1] : [3, 3, 1]))
+        #expect(parts.reduce(0) { $0 + $1.bytes } == 28 * 3 * 4)
+        #expect(try GGUFFile(path: parts[1].path).tensors.count == 7)
+    }
+
+    /// The third part's place is taken by a folder, so that it cannot get its name.
+    @Test func aSplitFileAppearsWholeOrNotAtAll() throws {
+        let directory = try TemporaryDirectory()
+        var rule = GGUFSplitRule()
+        rule.maximumTensors = 2
+        let taken = directory.path("model-00003-of-00004.gguf")
+        try FileManager.default.createDirectory(atPath: taken, withIntermediateDirectories: false)
+        #expect(throws: GGUFError.self) {
+            try splitModel().writer().write(splitPrefix: directory.path("model"), rule: rule)
+        }
+        #expect(try directory.contents() == ["model-00003-of-00004.gguf"])
+        var writer = GGUFWriter()
+        try writer.add(tensor: "a", dimensions: [1], floats: [1])
+        try writer.add(tensor: "b", dimensions: [1], type: .f32) { _ in throw Interrupted() }
+        rule.maximumTensors = 1
+        #expect(throws: Interrupted.self) { try writer.write(splitPrefix: directory.path("other"), rule: rule) }
+        #expect(try directory.contents() == ["model-00003-of-00004.gguf"])
     }
 
     @Test func mergedFilesWithACountOfZeroAreWhole() throws {

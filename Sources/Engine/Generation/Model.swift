@@ -67,7 +67,7 @@ package final class Model: Sendable {
     }
 
     /// The tokenizer, the metadata and the tensors must speak of the same vocabulary.
-    private static func checkVocabulary(
+    static func checkVocabulary(
         _ metadata: GGUFMetadata, _ hyper: Hyperparameters, rows: Int
     ) throws(EngineError) {
         if let tokens = metadata["tokenizer.ggml.tokens"]?.array, tokens.count != rows {

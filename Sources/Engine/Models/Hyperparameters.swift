@@ -136,12 +136,19 @@ package final class Hyperparameters {
 
     /// Refuses metadata that would change the result but that the family has not read.
     package func finish() throws(EngineError) {
+        if let first = unread.first { throw first }
+    }
+
+    /// Metadata that would change the result but that the family has not read.
+    package var unread: [EngineError] {
+        var errors: [EngineError] = []
         for (key, neutral) in Self.resultChanging where !readKeys.contains(key) {
             guard let found = metadata["\(architecture).\(key)"] else { continue }
             let number = found.double ?? found.int.map(Double.init) ?? found.boolValue.map { $0 ? 1 : 0 }
             if let number, neutral.contains(number) { continue }
-            throw wrong(key, found, "no such setting for architecture '\(architecture)'")
+            errors.append(wrong(key, found, "no such setting for architecture '\(architecture)'"))
         }
+        return errors
     }
 
     /// Keys of the format that alter the arithmetic, with the values that leave it as it is.

@@ -28,8 +28,16 @@ package final class WeightMap {
     package private(set) var vectors: [FloatBuffer] = []
     private var bound: Set<String> = []
 
-    package init(_ file: GGUFFile) {
+    /// What was wrong with tensors so far; nil where the first fault ends the binding.
+    package private(set) var faults: [EngineError]?
+    /// Zeros that stand for tensors which are wrong.
+    private var zeros: [MappedMemory] = []
+
+    /// - Parameter goesOn: notes tensors that are missing or misshaped in ``faults`` and hands out zeros in their place,
+    ///   to find all that is wrong with a file. Nothing may be computed with what is bound then.
+    package init(_ file: GGUFFile, goesOn: Bool = false) {
         self.file = file
+        faults = goesOn ? [] : nil
     }
 
     package func contains(_ name: String) -> Bool {
@@ -63,14 +71,22 @@ package final class WeightMap {
     private func weight(
         _ name: String, _ shape: [Int], experts: Int, countedAs members: Int? = nil
     ) throws(EngineError) -> Weight {
-        let tensor = try take(name, shape, experts: members ?? experts)
-        guard let format = QuantFormat.find(tensor.type), shape[0].isMultiple(of: format.block),
-            let bytes = tensor.bytes.baseAddress
-        else {
-            throw .unsupportedTensorType(tensor: name, type: tensor.type.description)
-        }
+        let (format, bytes) = try values(take(name, shape, experts: members ?? experts), name, shape)
         return Weight(
             name: name, format: format, bytes: bytes, rows: shape[1], cols: shape[0], experts: experts)
+    }
+
+    /// The format and the bytes of a tensor that was taken.
+    private func values(
+        _ tensor: Taken, _ name: String, _ shape: [Int]
+    ) throws(EngineError) -> (format: QuantFormat, bytes: UnsafeRawPointer) {
+        if let format = QuantFormat.find(tensor.type), shape[0].isMultiple(of: format.block),
+            let bytes = tensor.bytes.baseAddress
+        {
+            return (format, bytes)
+        }
+        let zeros = try instead(of: shape, .unsupportedTensorType(tensor: name, type: tensor.type.description))
+        return try values(zeros, name, shape)
     }
 
     // MARK: Vectors
@@ -89,12 +105,7 @@ package final class WeightMap {
     }
 
     private func floats(_ name: String, _ shape: [Int]) throws(EngineError) -> FloatVector {
-        let tensor = try take(name, shape, experts: 1)
-        guard let format = QuantFormat.find(tensor.type), shape[0].isMultiple(of: format.block),
-            let source = tensor.bytes.baseAddress
-        else {
-            throw .unsupportedTensorType(tensor: name, type: tensor.type.description)
-        }
+        let (format, source) = try values(take(name, shape, experts: 1), name, shape)
         let rows = shape.dropFirst().reduce(1, *)
         let rowBytes = shape[0] / format.block * format.blockBytes
         let vector = FloatBuffer(count: shape[0] * rows)
@@ -107,6 +118,10 @@ package final class WeightMap {
 
     /// A table of int32, `rows` of `cols` contiguous values.
     package func integers(_ name: String, cols: Int, rows: Int) throws(EngineError) -> [Int32] {
+        // Zeros are no table of indices: a fault ends the binding here in any case.
+        let noted = faults
+        faults = nil
+        defer { faults = noted }
         let tensor = try take(name, [cols, rows], experts: 1)
         guard tensor.type == .i32, tensor.bytes.count >= cols * rows * 4 else {
             throw .unsupportedTensorType(tensor: name, type: tensor.type.description)
@@ -118,10 +133,19 @@ package final class WeightMap {
 
     // MARK: Checks
 
-    private func take(_ name: String, _ shape: [Int], experts: Int) throws(EngineError) -> GGUFTensor {
-        guard let tensor = file.tensor(name) else { throw .missingTensor(name: name, expected: shape) }
+    /// A tensor's bytes, or what stands for them.
+    private struct Taken {
+        let type: GGUFTensorType
+        let bytes: UnsafeRawBufferPointer
+    }
+
+    private func take(_ name: String, _ shape: [Int], experts: Int) throws(EngineError) -> Taken {
+        guard let tensor = file.tensor(name) else {
+            return try instead(of: shape, .missingTensor(name: name, expected: shape))
+        }
         guard trimmed(tensor.dimensions) == trimmed(shape) else {
-            throw .tensorShape(name: name, expected: shape, found: tensor.dimensions)
+            bound.insert(name)
+            return try instead(of: shape, .tensorShape(name: name, expected: shape, found: tensor.dimensions))
         }
         // A tied or fused tensor is taken more than once and counted once.
         if bound.insert(name).inserted {
@@ -132,10 +156,34 @@ package final class WeightMap {
                     rows: shape.count > 1 ? shape[1] : 0, experts: experts,
                     format: tensor.type.description))
         }
-        return tensor
+        return Taken(type: tensor.type, bytes: tensor.bytes)
     }
 
     private func trimmed(_ shape: [Int]) -> [Int] { shape.filter { $0 != 1 } }
+
+    /// Notes the fault and gives float zeros, or throws it: where the first fault counts, where there are too many to
+    /// be of use, and where the shape is larger than anything that this file could hold.
+    private func instead(of shape: [Int], _ fault: EngineError) throws(EngineError) -> Taken {
+        guard let count = faults?.count, count < Self.mostFaults else { throw fault }
+        let limit = max(Self.smallTensor, 4 * min(file.fileSize, 1 << 48))
+        var elements = 1
+        for size in shape {
+            let (product, overflow) = elements.multipliedReportingOverflow(by: size)
+            guard !overflow, product <= limit else { throw fault }
+            elements = product
+        }
+        let bytes = 4 * elements
+        if zeros.last.map({ $0.count < bytes }) ?? true {
+            guard let larger = MappedMemory(trying: bytes, hugePages: false) else { throw fault }
+            zeros.append(larger)
+        }
+        faults?.append(fault)
+        return Taken(type: .f32, bytes: UnsafeRawBufferPointer(start: zeros.last?.pointer, count: bytes))
+    }
+
+    private static let mostFaults = 10_000
+    /// Elements that a tensor may have however small the file is.
+    private static let smallTensor = 1 << 24
 
     /// Keeps memory that takes the place of a tensor alive as long as the model.
     func own(_ buffer: FloatBuffer) { vectors.append(buffer) }
