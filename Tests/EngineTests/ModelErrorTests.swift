@@ -134,6 +134,64 @@ import Testing
         #expect(name.hasSuffix(key) || name == "qwen35moe.ssm.time_step_rank")
     }
 
+    /// Settings of one family in a file of another, and values that no family knows: each kind once.
+    @Test(arguments: [
+        // Attention
+        ("qwen2", "attn_logit_softcapping", GGUFValue.float32(50)), ("qwen2", "attention.sliding_window", .uint32(64)),
+        ("seed_oss", "attention.scale", .float32(0.25)), ("qwen3 with yarn", "attention.max_alibi_bias", .float32(8)),
+        ("gpt-oss", "attention.sliding_window_pattern", .array(GGUFArray([true, false]))),
+        ("gemma4", "attention.shared_kv_layers", .uint32(1)), ("olmoe", "attention.clamp_kqv", .float32(8)),
+        ("qwen2", "attention.indexer.top_k", .uint32(64)), ("llama", "attention.block_size", .uint32(64)),
+        // Rotation
+        ("qwen2", "rope.scaling.type", .string("longrope")), ("llama", "rope.freq_base_swa", .float32(1e4)),
+        ("qwen3 with yarn", "rope.scaling.yarn_ext_factor", .float32(0)),
+        ("qwen3 with yarn", "rope.scaling.yarn_log_multiplier", .float32(0.1)),
+        ("llama", "rope.scaling.attn_factor", .float32(1.2)), ("llama", "rope.scaling.alpha", .float32(1000)),
+        ("phi3", "rope.scaling.factor", .float32(4)),
+        ("deepseek2 with groups and yarn", "rope.scaling.type", .string("linear")),
+        // Experts
+        ("olmoe", "expert_gating_func", .uint32(2)), ("glm4moe", "expert_gating_func", .uint32(5)),
+        ("phimoe", "expert_gating_func", .uint32(1)), ("qwen2moe", "expert_weights_norm", .bool(true)),
+        ("olmoe", "expert_group_count", .uint32(2)), ("qwen3moe", "interleave_moe_layer_step", .uint32(2)),
+        ("qwen3moe", "leading_dense_block_count", .uint32(1)), ("qwen2moe", "moe_latent_size", .uint32(64)),
+        ("gpt-oss", "swiglu_clamp_exp", .array(GGUFArray([Float(5), 5]))), ("qwen2", "expert_count", .uint32(4)),
+        ("llama with experts", "router_logit_softcapping", .float32(30)), ("olmoe", "hash_layer_count", .uint32(1)),
+        // Streams, ends, further layers
+        ("qwen2", "residual_scale", .float32(0.5)), ("seed_oss", "embedding_scale", .float32(12)),
+        ("qwen2", "final_logit_softcapping", .float32(30)), ("minimax-m2", "nextn_predict_layers", .uint32(1)),
+        ("gemma4", "embedding_length_per_layer_input", .uint32(256)), ("olmoe", "hyper_connection.count", .uint32(4)),
+        ("gemma4", "activation_sparsity_scale", .float32(0.5)), ("lfm2moe", "ssm.state_size", .uint32(16)),
+        // What nobody here has heard of, of any type
+        ("qwen2", "warp.factor", .uint32(9)), ("qwen2", "warp.enabled", .bool(false)),
+        ("qwen2", "warp.kind", .string("slow")),
+    ])
+    func settingsThatWouldChangeTheResult(_ name: String, _ key: String, _ value: GGUFValue) throws {
+        let toy = try FamilyToy.named(name)
+        let file = toy.toyFile(format: try #require(Self.format))
+        let found = try error(file) { $0["\(toy.architecture).\(key)"] = value }
+        guard case .hyperparameter(let named, _, _)? = found else {
+            Issue.record("\(String(describing: found))")
+            return
+        }
+        let family = "\(toy.architecture)."
+        #expect(named == family + key || named.hasPrefix(family + "rope.scaling."), "\(named)")
+    }
+
+    /// What converters write about models that have no such thing.
+    @Test(arguments: [
+        ("qwen2", "expert_used_count", GGUFValue.uint32(0)), ("qwen2", "expert_feed_forward_length", .uint32(64)),
+        ("nemotron_h", "rope.freq_base", .float32(1e4)), ("nemotron_h", "rope.scaling.type", .string("yarn")),
+        ("llama", "vocab_size", .uint32(320)), ("llama", "rope.scaling.original_context_length", .uint32(512)),
+        ("llama", "tensor_data_layout", .string("Meta AI original pth")), ("llama", "pooling_type", .uint32(3)),
+        ("llama", "rope.scaling.finetuned", .bool(true)), ("qwen2moe", "expert_shared_count", .uint32(1)),
+    ])
+    func settingsThatDescribe(_ name: String, _ key: String, _ value: GGUFValue) throws {
+        let toy = try FamilyToy.named(name)
+        var file = toy.toyFile(format: try #require(Self.format))
+        file["\(toy.architecture).\(key)"] = value
+        _ = try Model.load(try file.file())
+    }
+
     /// Settings that leave the arithmetic as it is are no reason to refuse a file.
     @Test func neutralSettings() throws {
         var file = Self.hybrid.toyFile(format: try #require(Self.format))

@@ -60,7 +60,15 @@ package struct DeepSeek2: Architecture {
         _ frequencies: inout RopeFrequencies, _ hyper: Hyperparameters
     ) throws(EngineError) -> Float {
         let multiplier = try hyper.float("rope.scaling.yarn_log_multiplier", in: 0...10, default: 0)
-        guard try hyper.optionalString("rope.scaling.type") == "yarn", multiplier > 0 else { return 1 }
+        let type = try hyper.optionalString("rope.scaling.type") ?? "linear"
+        guard type == "yarn", multiplier > 0 else {
+            // Without a stretched context there is nothing to sharpen.
+            let factor = type == "linear" ? try hyper.float("rope.scaling.factor", in: 0...1e6, default: 1) : 1
+            guard multiplier == 0 || factor <= 1 else {
+                throw hyper.conflict("rope.scaling.yarn_log_multiplier", found: multiplier, expected: "0 without YaRN")
+            }
+            return 1
+        }
         let factor = multiplier * log(try hyper.float("rope.scaling.factor", in: 1...1e6)) + 1
         // The file does not tell `mscale`. It equals `mscale_all_dim` in V2 and V3, and is 1 in the others.
         frequencies.amplitude = hyper.architecture == "deepseek2" ? 1 : frequencies.amplitude / factor

@@ -11,7 +11,8 @@ package import GGUF
 package final class Hyperparameters {
     package let architecture: String
     package let metadata: GGUFMetadata
-    private var readKeys: Set<String> = []
+    /// What the family has asked for so far, present or not.
+    private(set) var readKeys: Set<String> = []
 
     package init(_ metadata: GGUFMetadata) throws(EngineError) {
         guard let name = metadata["general.architecture"]?.stringValue else {
@@ -134,44 +135,6 @@ package final class Hyperparameters {
         .hyperparameter(key: "\(architecture).\(key)", found: found.description, expected: expected)
     }
 
-    /// Refuses metadata that would change the result but that the family has not read.
-    package func finish() throws(EngineError) {
-        if let first = unread.first { throw first }
-    }
-
-    /// Metadata that would change the result but that the family has not read.
-    package var unread: [EngineError] {
-        var errors: [EngineError] = []
-        for (key, neutral) in Self.resultChanging where !readKeys.contains(key) {
-            guard let found = metadata["\(architecture).\(key)"] else { continue }
-            let number = found.double ?? found.int.map(Double.init) ?? found.boolValue.map { $0 ? 1 : 0 }
-            if let number, neutral.contains(number) { continue }
-            errors.append(wrong(key, found, "no such setting for architecture '\(architecture)'"))
-        }
-        return errors
-    }
-
-    /// Keys of the format that alter the arithmetic, with the values that leave it as it is.
-    private static let resultChanging: [(key: String, neutral: [Double])] = [
-        ("attention.sliding_window", [0]), ("attention.clamp_kqv", [0]), ("attention.max_alibi_bias", [0]),
-        ("attention.scale", [0]), ("attention.causal", [1]), ("attention.temperature_scale", [0]),
-        ("attention.q_lora_rank", [0]), ("attention.kv_lora_rank", [0]), ("attention.indexer.top_k", [0]),
-        ("attn_logit_softcapping", [0]), ("final_logit_softcapping", [0]), ("router_logit_softcapping", [0]),
-        ("embedding_scale", [0, 1]), ("residual_scale", [0, 1]), ("logit_scale", [0, 1]),
-        ("use_parallel_residual", [0]), ("interleave_moe_layer_step", [0, 1]), ("leading_dense_block_count", [0]),
-        ("expert_count", [0]), ("expert_group_count", [0, 1]), ("moe_latent_size", [0]),
-        ("nextn_predict_layers", [0]), ("hyper_connection.count", [0, 1]), ("n_deepstack_layers", [0]),
-        ("rope.scaling.yarn_ext_factor", [0, 1]), ("rope.scaling.yarn_attn_factor", [0, 1]),
-        ("rope.scaling.attn_factor", [0, 1]), ("rope.scaling.alpha", [0]), ("rope.freq_base_swa", []),
-        ("rope.dimension_count_swa", []), ("attention.key_length_swa", []), ("attention.value_length_swa", []),
-        ("attention.sliding_window_pattern", []), ("attention.shared_kv_layers", [0]),
-        ("embedding_length_per_layer_input", [0]), ("hidden_activation", []), ("expert_group_scale", [0, 1]),
-        ("experts_per_group", [0]), ("moe_every_n_layers", [0, 1]), ("swiglu_clamp_exp", [0]),
-        ("swiglu_clamp_shexp", [0]), ("attention.output_scale", [0, 1]), ("attention.temperature_length", [0]),
-        ("activation_sparsity_scale", [0]), ("rescale_every_n_layers", [0]), ("altup.num_inputs", [0, 1]),
-        ("rope.scaling.yarn_log_multiplier", [0]),
-    ]
-
     // MARK: Helpers
 
     private func value(_ key: String) -> GGUFValue? {
@@ -187,7 +150,7 @@ package final class Hyperparameters {
         conflict(key, found: "nothing", expected: expected)
     }
 
-    private func wrong(_ key: String, _ value: GGUFValue, _ expected: String) -> EngineError {
+    func wrong(_ key: String, _ value: GGUFValue, _ expected: String) -> EngineError {
         conflict(key, found: describe(value), expected: expected)
     }
 }

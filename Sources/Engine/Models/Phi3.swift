@@ -61,6 +61,11 @@ package struct Phi3: Architecture {
         guard weights.contains(shortName) || weights.contains(longName) else {
             return (plain.table(.neox), plain.table(.neox), nil)
         }
+        guard plain == (try RopeFrequencies(hyper, headDim: shape.keyLength, unscaled: true)) else {
+            throw hyper.conflict(
+                "rope.scaling.type", found: try hyper.optionalString("rope.scaling.type") ?? "linear",
+                expected: "none beside the tensors \(shortName) and \(longName)")
+        }
         let original = try hyper.int("rope.scaling.original_context_length", in: 2...(1 << 26))
         let amplitude = try hyper.float("rope.scaling.attn_factor", in: 1e-6...1e6)
         var (short, long) = (plain, plain)

@@ -19,10 +19,11 @@ package struct RopeFrequencies: Sendable, Equatable {
     ///   - keySuffix: `_swa` for layers with a sliding window in families that rotate them by another base; scaling
     ///     is not for these.
     ///   - baseKey: where the base is, if not at `rope.freq_base`.
+    ///   - unscaled: leaves `rope.scaling.*` aside.
     ///   - roundsYarnBounds: whether the bounds of YaRN's ramp are whole pairs.
     package init(
         _ hyper: Hyperparameters, headDim: Int, defaultBase: Double = 10_000, keySuffix: String = "",
-        baseKey: String? = nil, roundsYarnBounds: Bool = true
+        baseKey: String? = nil, unscaled: Bool = false, roundsYarnBounds: Bool = true
     ) throws(EngineError) {
         let dims = try hyper.int("rope.dimension_count\(keySuffix)", in: 1...8192, default: headDim)
         guard dims <= headDim, dims.isMultiple(of: 2) else {
@@ -34,7 +35,7 @@ package struct RopeFrequencies: Sendable, Equatable {
             baseKey ?? "rope.freq_base\(keySuffix)", in: 1.000_001...1e15, default: defaultBase)
         perPair = (0..<dims / 2).map { pow(base, -2 * Double($0) / Double(dims)) }
         amplitude = 1
-        guard keySuffix.isEmpty else { return }
+        guard keySuffix.isEmpty, !unscaled else { return }
 
         switch try hyper.optionalString("rope.scaling.type") {
         case "none":
@@ -85,6 +86,11 @@ package struct RopeFrequencies: Sendable, Equatable {
         let slow = try hyper.float("rope.scaling.yarn_beta_slow", in: 1e-6...1e6, default: 1)
         // Written by converters as a further factor on the default.
         let attention = try hyper.float("rope.scaling.attn_factor", in: 1e-6...1e6, default: 1)
+        // How much of the ramp is mixed in; negative stands for "not stated". All of it is what YaRN is.
+        let mixing = try hyper.float("rope.scaling.yarn_ext_factor", in: -1e6...1e6, default: 1)
+        guard mixing == 1 || mixing < 0 else {
+            throw hyper.conflict("rope.scaling.yarn_ext_factor", found: mixing, expected: "1")
+        }
 
         // The pair index, not yet whole, that turns `turns` times within the original context.
         func pair(turning turns: Double) -> Double {
