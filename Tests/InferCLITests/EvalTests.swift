@@ -1,6 +1,7 @@
 import ArgumentParser
 import ChatTemplates
 import Foundation
+import FoundationXML
 import GGUF
 import ModelTools
 import TestSupport
@@ -227,6 +228,87 @@ import Testing
         ])
         #expect(try value(try object(plain.output), "correct") == 1)
         #expect(try object(plain.output)["cut_off"] as? Int == 1)
+    }
+
+    // MARK: Several files, experts
+
+    @Test func speedAndQuality() throws {
+        let directory = try TemporaryDirectory()
+        try ToyModel.llama.write(to: directory, name: "a.gguf")
+        var other = ToyModel.llama
+        other.random("output.weight", [32, 268], scale: 0.2)
+        try other.write(to: directory, name: "b.gguf")
+        let text = try write(Self.words, "text", directory)
+        let plot = directory.path("plot.svg")
+        let arguments = [
+            "speed-quality", directory.url.path, "--text", text, "-c", "32", "-p", "8", "-n", "4", "-r", "1", "--json",
+        ]
+        let found = try object(try eval(arguments + ["--plot", plot]).output)
+        #expect((found["reference"] as? String)?.hasSuffix("a.gguf") == true)
+        let files = try #require(found["files"] as? [[String: Any]])
+        #expect(files.map { $0["file"] as? String } == ["a.gguf", "b.gguf"])
+        #expect(try value(files[0], "kl_mean") < 1e-12)
+        #expect(try value(files[1], "kl_mean") > 1e-5)
+        for file in files {
+            #expect(try value(file, "bits_per_weight") == 32)
+            let speed = try #require(file["tokens_per_second"] as? [String: Double])
+            #expect(speed["median"] ?? 0 > 0)
+        }
+        let reader = SVGReader()
+        let parser = XMLParser(data: try Data(contentsOf: URL(filePath: plot)))
+        parser.delegate = reader
+        #expect(parser.parse())
+        // Three panels; the reference has no divergence; a mark for each line in the legend.
+        #expect(reader.counts["circle"] == 1 + 2 + 2 + 3)
+        try ToyModel.qwen35moe.write(to: directory, name: "c.gguf")
+        #expect(try eval(arguments, status: 1).errors.contains("c.gguf is another model"))
+        let nowhere = directory.path("nowhere")
+        #expect(try eval(["speed-quality", nowhere, "--text", text], status: 1).errors.contains("nowhere"))
+    }
+
+    @Test func experts() throws {
+        let directory = try TemporaryDirectory()
+        let model = try ToyModel.qwen35moe.write(to: directory)
+        let text = try write(Self.words, "text", directory)
+        let plot = directory.path("plot.svg")
+        let result = try eval(["experts", model, text, "-c", "32", "--json", "--plot", plot, "--pairs", "2"])
+        let found = try object(result.output)
+        let layers = try #require(found["layers"] as? [[String: Any]])
+        #expect(layers.map { $0["layer"] as? Int } == [0, 1])
+        for layer in layers {
+            let load = try #require(layer["load"] as? [Double])
+            #expect(load.count == 4 && abs(load.reduce(0, +) - 2) < 1e-9)
+            #expect((layer["repeats"] as? [Double])?.count == 16)
+            let rates = try #require(layer["lru_hit_rate"] as? [Double])
+            #expect(rates.count == 4 && rates == rates.sorted())
+            #expect((layer["pairs"] as? [[String: Any]])?.count == 2)
+        }
+        let reader = SVGReader()
+        let parser = XMLParser(data: try Data(contentsOf: URL(filePath: plot)))
+        parser.delegate = reader
+        #expect(parser.parse())
+        // A page, two panels of two layers and four columns, and their legends.
+        #expect(reader.counts["rect"] == 1 + 2 * (8 + 1))
+        let table = try eval(["experts", model, text, "-c", "32"]).output
+        #expect(table.contains("LRU 2") && table.contains("of 2.00"))
+
+        let dense = try ToyModel.llama.write(to: directory, name: "dense.gguf")
+        #expect(try eval(["experts", dense, text], status: 1).errors.contains("no experts"))
+    }
+
+    @Test(
+        arguments: [(2e-4, 0.03, [1e-4, 1e-3, 1e-2, 1e-1]), (1, 1, [1, 10]), (0, 1, [0.1, 1]), (5, 1, [0.1, 1])]
+            as [(Double, Double, [Double])])
+    func logarithmicTicks(lowest: Double, highest: Double, expected: [Double]) {
+        let ticks = LinePlot.powers(from: lowest, to: highest)
+        #expect(ticks.count == expected.count)
+        for (found, wanted) in zip(ticks, expected) { #expect(abs(found / wanted - 1) < 1e-12) }
+    }
+
+    @Test func tables() {
+        var table = EvalTable(["a", "number"])
+        table.add(["long", "1"])
+        #expect(table.text == "a     number\nlong       1")
     }
 
     @Test(arguments: [

@@ -228,6 +228,31 @@ import Testing
         #expect(again == Array(values.dropLast()))
     }
 
+    /// The one token that a harness asks for is there, and has a score, also where the model has nothing more to say and
+    /// where a character is not complete.
+    @Test(arguments: [
+        "<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n17 + 25 = 42.", "The fox said: 🦊",
+    ])
+    func scoresATextThatEnds(text: String) async throws {
+        let tokens = try #require(
+            try await TestService.ask("/tokenize", ["prompt": .string(text)]).json["tokens"]?.arrayValue)
+        let json = try await TestService.ask(
+            "/v1/completions",
+            ["prompt": .array(tokens), "echo": true, "logprobs": 1, "max_tokens": 1, "temperature": 0]
+        ).json
+        let scores = try #require(json["choices"]?[0]?["logprobs"]?["token_logprobs"]?.arrayValue)
+        #expect(scores.count == tokens.count + 1)
+        #expect(scores.dropFirst().allSatisfy { ($0.doubleValue ?? 1) <= 0 })
+        #expect(json["choices"]?[0]?["text"]?.stringValue?.hasPrefix(text) == true)
+    }
+
+    @Test func tellsOfItsTokenizer() async throws {
+        let json = try await TestService.ask("/tokenizer_info").json
+        #expect(json["eos_token"] == "<|endoftext|>")
+        let eos: JSONValue = ["prompt": json["eos_token"] ?? .null, "add_special_tokens": false]
+        #expect(try await TestService.ask("/tokenize", eos).json["count"] == 1)
+    }
+
     @Test func streams() async throws {
         let body: JSONValue = ["prompt": "Once upon a time", "max_tokens": 8, "temperature": 0, "stream": true]
         let answer = try await TestService.ask("/v1/completions", body)

@@ -31,6 +31,11 @@ struct Completions {
                 job.deadline = service.deadline()
                 job.id = request.id
                 if echo, choice == 0 { job.promptScoreAlternatives = settings.scoreAlternatives }
+                // Evaluation harnesses ask for one token and take all scores but the last for the prompt's: there has to
+                // be one, even where the text ends.
+                if job.promptScoreAlternatives != nil, settings.maximumTokens == 1 {
+                    job.options.ignoresEndOfGeneration = true
+                }
                 jobs.append(job)
             }
         }
@@ -108,9 +113,12 @@ struct Completions {
             }
             let echoed = echo ? (settings.scoreAlternatives != nil ? table.text : promptText(prompt, model)) : ""
             table.add(answer.scores)
+            // The tokens of a stop sequence are not part of the text.
+            var end: String?
+            if case .stopSequence = answer.result.reason { end = echoed + answer.text }
             return [
                 "text": .string(echoed + answer.text), "index": .int(index),
-                "logprobs": settings.scoreAlternatives == nil ? .null : table.json(upTo: echoed + answer.text),
+                "logprobs": settings.scoreAlternatives == nil ? .null : table.json(upTo: end),
                 "finish_reason": .string(answer.result.finishReason),
             ]
         }

@@ -48,6 +48,7 @@ enum Routes {
             "/props": get { try await ModelLists(service: $0).properties($1) },
             "/tokenize": post { try await TokenRoutes(service: $0).tokenize($1) },
             "/detokenize": post { try await TokenRoutes(service: $0).detokenize($1) },
+            "/tokenizer_info": get { try await TokenRoutes(service: $0).information($1) },
             "/apply-template": post { try await TokenRoutes(service: $0).applyTemplate($1) },
             "/v1/messages": post { try await AnthropicMessages(service: $0).reply(to: $1) },
             "/v1/messages/count_tokens": post { try await AnthropicMessages(service: $0).count($1) },

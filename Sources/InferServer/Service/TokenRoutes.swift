@@ -2,7 +2,7 @@ import ChatTemplates
 import InferKit
 import Tokenization
 
-/// `/tokenize`, `/detokenize`, `/apply-template`: in the spelling of llama.cpp and, where it differs, of vLLM.
+/// `/tokenize`, `/detokenize`, `/tokenizer_info`, `/apply-template`: in the spelling of llama.cpp and, where it differs, of vLLM.
 struct TokenRoutes {
     let service: InferService
 
@@ -52,6 +52,17 @@ struct TokenRoutes {
         }
         let text = model.tokenizer.decode(tokens, renderSpecial: true)
         return .json(["content": .string(text), "prompt": .string(text)])
+    }
+
+    /// What evaluation harnesses want to know before they leave tokenizing to the server.
+    func information(_: ServerRequest) async throws -> ServerReply {
+        let model = try await service.catalog.model(named: nil)
+        func text(_ token: Int32?) -> JSONValue { JSONValue(token.map { model.tokenizer.text(of: $0) }) }
+        return .json([
+            "bos_token": text(model.tokenizer.bos), "eos_token": text(model.tokenizer.eos),
+            "pad_token": text(model.tokenizer.padding), "unk_token": text(model.tokenizer.unknown),
+            "model_max_length": .int(model.contextLength), "chat_template": JSONValue(model.information.chatTemplate),
+        ])
     }
 
     func applyTemplate(_ request: ServerRequest) async throws -> ServerReply {

@@ -89,5 +89,5 @@ package final class RunState<Record: Codable> {
         if let path { try? FileManager.default.removeItem(atPath: path) }
     }
 
-    private static var mostBytes: UInt64 { 1 << 32 }
+    private static var mostBytes: UInt64 { 1 << 30 }
 }

@@ -12,6 +12,11 @@ struct Eval: ParsableCommand {
               infer eval perplexity -m qwen.gguf letters.txt
               infer eval kl -m qwen-q4.gguf --reference qwen-f16.gguf letters.txt
               infer eval choice -m qwen.gguf questions.jsonl
+              infer eval speed-quality quantized/ --text letters.txt --plot quantized.svg
+              infer eval experts qwen-moe.gguf letters.txt --plot experts.svg
             """,
-        subcommands: [EvalPerplexity.self, EvalKL.self, EvalChoice.self, EvalGenerate.self])
+        subcommands: [
+            EvalPerplexity.self, EvalKL.self, EvalChoice.self, EvalGenerate.self, EvalSpeedQuality.self,
+            EvalExperts.self,
+        ])
 }

@@ -36,7 +36,7 @@ struct EvalKL: ParsableCommand {
     @OptionGroup var compute: EvalComputeOptions
 
     func run() throws {
-        let run = EvalRun(output)
+        let run = EvalRun(output.destination)
         run.note("loading \(modelPath.model)")
         let model = try compute.load(modelPath.model)
         let tokenizer = try Tokenizer(model.file.metadata)
@@ -56,7 +56,7 @@ struct EvalKL: ParsableCommand {
     private func reference(_ model: Model, _ tokenizer: Tokenizer) throws -> (ScoredText, Divergence.Reference) {
         guard LogitsFile.isLogits(path: reference) else {
             guard let text else { throw ValidationError("a text is missing; only a file of logits brings its own") }
-            let scored = try windows.text(text, model, tokenizer)
+            let scored = try windows.cut.text(text, model, tokenizer)
             let other = try compute.load(reference)
             return (scored, .model(try SequenceScorer(other, capacity: scored.length)))
         }
@@ -65,7 +65,7 @@ struct EvalKL: ParsableCommand {
             throw ValidationError("--ctx-size, --stride and --tokens are those of the file of logits")
         }
         if let text {
-            var same = windows
+            var same = windows.cut
             (same.ctxSize, same.stride, same.tokens) = (file.text.length, file.text.stride, file.text.tokens.count)
             guard try same.text(text, model, tokenizer).tokens == file.text.tokens else {
                 throw CommandError("\(reference) holds the logits of another text than \(text)")

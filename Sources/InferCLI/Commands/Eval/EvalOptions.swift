@@ -28,8 +28,10 @@ struct EvalComputeOptions: ParsableArguments {
         guard (1...65536).contains(batchSize) else { throw ValidationError("--batch-size must be 1 to 65536") }
     }
 
-    func load(_ path: String) throws -> Model {
+    /// - Parameter observer: sees what products and routers get.
+    func load(_ path: String, observer: (any ComputeObserver)? = nil) throws -> Model {
         var options = EngineOptions(batchSize: batchSize, keyCache: cacheTypeK, valueCache: cacheTypeV)
+        options.observer = observer
         if let threads { options.threads = threads }
         return try Model.load(path: path, options: options)
     }
@@ -59,6 +61,8 @@ struct EvalWindowOptions: ParsableArguments {
     }
 
     var isDefault: Bool { ctxSize == nil && stride == nil && tokens == nil }
+
+    var cut: EvalCut { EvalCut(ctxSize: ctxSize, stride: stride, tokens: tokens, parseSpecial: parseSpecial) }
 }
 
 /// Where results go and what is kept of an evaluation that is broken off.
@@ -78,5 +82,5 @@ struct EvalOutputOptions: ParsableArguments {
         completion: .file(extensions: ["jsonl"]))
     var state: String?
 
-    var statePath: String? { state ?? output.map { $0 + ".state" } }
+    var destination: EvalDestination { EvalDestination(json: json, output: output, state: state) }
 }

@@ -34,11 +34,11 @@ struct EvalPerplexity: ParsableCommand {
     @OptionGroup var compute: EvalComputeOptions
 
     func run() throws {
-        let run = EvalRun(output)
+        let run = EvalRun(output.destination)
         run.note("loading \(modelPath.model)")
         let model = try compute.load(modelPath.model)
         let tokenizer = try Tokenizer(model.file.metadata)
-        let text = try windows.text(text, model, tokenizer)
+        let text = try windows.cut.text(text, model, tokenizer)
         let scorer = try SequenceScorer(model, capacity: text.length)
         let perplexity = Perplexity(scorer, text)
         let writer = try saveLogits.map {

@@ -9,7 +9,7 @@ import Tokenization
 
 /// One evaluation at work: progress, Ctrl-C, and what is printed at the end.
 final class EvalRun {
-    private let options: EvalOutputOptions
+    private let destination: EvalDestination
     private let stop = StopFlag()
     private let interrupts = Interrupts()
     private var line = ProgressLine()
@@ -17,11 +17,13 @@ final class EvalRun {
     private var base: (done: Int, time: ContinuousClock.Instant)?
     private var shown = ContinuousClock.now
 
-    init(_ options: EvalOutputOptions) {
+    init(_ destination: EvalDestination) {
         Terminal.endQuietlyOnBrokenPipe()
-        self.options = options
+        self.destination = destination
         interrupts.handle { [stop] in stop.set() }
     }
+
+    var isStopped: Bool { stop.isSet }
 
     /// A flag for one answer, which sets it too when it ends; Ctrl-C sets it before.
     func answerFlag() -> StopFlag {
@@ -86,14 +88,13 @@ final class EvalRun {
 
     /// The results that are kept of an earlier run.
     func open<Record: Codable>(_ type: Record.Type, identity: String) throws -> RunState<Record> {
-        try RunState(path: options.statePath, identity: identity)
+        try RunState(path: destination.statePath, identity: identity)
     }
 
     /// Prints the report. - Throws: the exit code of an interrupted run.
     func close<Record: Codable>(
         _ state: RunState<Record>, isComplete: Bool, report: ([Record]) throws -> EvalReport?
     ) throws {
-        line.clear()
         try finish(try report(state.records), isComplete: isComplete)
         guard isComplete else {
             if let path = state.path {
@@ -103,21 +104,23 @@ final class EvalRun {
             }
             throw ExitCode(130)
         }
-        if options.state == nil { state.remove() }
+        if destination.state == nil { state.remove() }
     }
 
-    private func finish(_ report: EvalReport?, isComplete: Bool) throws {
+    /// Prints the report, and writes it where it is wanted.
+    func finish(_ report: EvalReport?, isComplete: Bool) throws {
+        line.clear()
         guard var report else { return }
         report.add("complete", .bool(isComplete))
         report.add("seconds", .double(((ContinuousClock.now - start) / .seconds(1) * 1000).rounded() / 1000))
-        if let output = options.output, isComplete {
+        if let output = destination.output, isComplete {
             do {
                 try Data((report.json + "\n").utf8).write(to: URL(filePath: output), options: .atomic)
             } catch {
                 throw CommandError("cannot write \(output): \(error.localizedDescription)")
             }
         }
-        Terminal.writeAnswer((options.json ? report.json : report.text) + "\n")
+        Terminal.writeAnswer((destination.json ? report.json : report.text) + "\n")
     }
 }
 
@@ -166,7 +169,22 @@ enum EvalIdentity {
     }
 }
 
-extension EvalWindowOptions {
+/// Where results go and what is kept of an evaluation that is broken off.
+struct EvalDestination {
+    var json = false
+    var output: String?
+    var state: String?
+
+    var statePath: String? { state ?? output.map { $0 + ".state" } }
+}
+
+/// How a text is read and cut; nil: as `EvalWindowOptions` says.
+struct EvalCut {
+    var ctxSize: Int?
+    var stride: Int?
+    var tokens: Int?
+    var parseSpecial = false
+
     /// Reads a text (`-`: standard input) and cuts it.
     func text(_ path: String, _ model: Model, _ tokenizer: Tokenizer) throws -> ScoredText {
         let data = path == "-" ? try FileHandle.standardInput.readToEnd() ?? Data() : try TextFile.data(of: path)
