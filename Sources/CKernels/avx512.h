@@ -39,34 +39,19 @@ CK_AVX512 CK_INLINE __m512i ck_sum_lanes4(__m512i a, __m512i b, __m512i c, __m51
     return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
 }
 
-// 64 bytes at `offset` of four blocks: vector l holds bytes 16 l … 16 l + 15 of block r in its lane r.
-CK_AVX512 CK_INLINE void ck_load_pieces4(const uint8_t *const block[4], size_t offset, __m512i piece[4]) {
-    __m512i a = _mm512_loadu_si512(block[0] + offset), b = _mm512_loadu_si512(block[1] + offset);
-    __m512i c = _mm512_loadu_si512(block[2] + offset), d = _mm512_loadu_si512(block[3] + offset);
-    __m512i low0 = _mm512_shuffle_i32x4(a, b, 0x44), high0 = _mm512_shuffle_i32x4(a, b, 0xee);
-    __m512i low1 = _mm512_shuffle_i32x4(c, d, 0x44), high1 = _mm512_shuffle_i32x4(c, d, 0xee);
-    piece[0] = _mm512_shuffle_i32x4(low0, low1, 0x88);
-    piece[1] = _mm512_shuffle_i32x4(low0, low1, 0xdd);
-    piece[2] = _mm512_shuffle_i32x4(high0, high1, 0x88);
-    piece[3] = _mm512_shuffle_i32x4(high0, high1, 0xdd);
-}
-
-// The same with 32 bytes.
-CK_AVX512 CK_INLINE void ck_load_pieces2(const uint8_t *const block[4], size_t offset, __m512i piece[2]) {
-    __m256i low[4];
-    for (int r = 0; r < 4; r++) low[r] = ck_load256(block[r] + offset);
-    __m512i first = _mm512_inserti64x4(_mm512_castsi256_si512(low[0]), low[1], 1);
-    __m512i second = _mm512_inserti64x4(_mm512_castsi256_si512(low[2]), low[3], 1);
-    piece[0] = _mm512_shuffle_i32x4(first, second, 0x88);
-    piece[1] = _mm512_shuffle_i32x4(first, second, 0xdd);
-}
-
 // Sixteen bytes at each of four addresses.
 CK_AVX512 CK_INLINE __m512i ck_load_lanes(const void *a, const void *b, const void *c, const void *d) {
     __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)a));
     x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)b), 1);
     x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)c), 2);
     return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)d), 3);
+}
+
+// Four bytes at `offset` of four blocks.
+CK_AVX512 CK_INLINE __m128i ck_load_4_dwords(const uint8_t *const block[4], size_t offset) {
+    int32_t x[4];
+    for (int r = 0; r < 4; r++) memcpy(&x[r], block[r] + offset, 4);
+    return _mm_setr_epi32(x[0], x[1], x[2], x[3]);
 }
 
 CK_AVX512 CK_INLINE __m128i ck_load_8_halves(const uint8_t *const block[8], size_t offset) {
@@ -97,6 +82,11 @@ CK_AVX512 CK_INLINE __m512i ck_shift_and(__m512i x, int left, int mask) {
 CK_AVX512 CK_INLINE __m512i ck_low_nibbles(__m512i x) { return _mm512_and_si512(x, ck_bytes512(15)); }
 CK_AVX512 CK_INLINE __m512i ck_high_nibbles(__m512i x) {
     return _mm512_and_si512(_mm512_srli_epi16(x, 4), ck_bytes512(15));
+}
+
+// Low halves of 64 bytes, with `bits` set as well.
+CK_AVX512 CK_INLINE __m512i ck_low_nibbles_or(__m512i x, __m512i bits) {
+    return _mm512_ternarylogic_epi64(x, ck_bytes512(15), bits, 0xea);
 }
 
 // The fifth bits of four adjoining blocks: 16 where the bit is set. x: qh at the start of each lane.

@@ -58,11 +58,11 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return _mm512_sub_epi8(_mm512_or_si512(low, _mm512_slli_epi16(high, 4)), ck_bytes512(32));
 }
 
-CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
-    __m512i piece[4];
-    ck_load_pieces4(block, (size_t)(8 + 64 * half), piece);
-    for (int i = 0; i < 8; i++) {
-        q[i] = look_up(i % 2 ? ck_high_nibbles(piece[i / 2]) : ck_low_nibbles(piece[i / 2]));
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
+    for (int half = 0; half < 2; half++) {
+        __m512i x = _mm512_loadu_si512(block + 8 + 64 * half);
+        q[2 * half] = look_up(ck_low_nibbles(x));
+        q[2 * half + 1] = look_up(ck_high_nibbles(x));
     }
 }
 
@@ -71,6 +71,7 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 #define CK_D 0
 #define CK_WIDTH 32
 #define CK_OFFSET_SHIFT 7
+#define CK_PIECES 0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15
 #include "rows_avx512_256.h"
 
 CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {

@@ -42,10 +42,9 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_load_lanes(block[0], block[1], block[2], block[3]);
 }
 
-CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
-    __m512i piece[2];
-    ck_load_pieces2(block, (size_t)(16 + 32 * half), piece);
-    for (int i = 0; i < 8; i++) q[i] = ck_shift_and(piece[i % 2], -(i / 2 * 2), 3);
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
+    const __m512i x = _mm512_loadu_si512(block + 16);
+    for (int i = 0; i < 4; i++) q[i] = ck_shift_and(x, -2 * i, 3);
 }
 
 #define CK_BLOCK ck_block_q2_K
@@ -53,6 +52,7 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 #define CK_D 80
 #define CK_DMIN 82
 #define CK_WIDTH 16
+#define CK_PIECES 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15
 #include "rows_avx512_256.h"
 
 CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {

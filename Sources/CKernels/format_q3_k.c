@@ -65,13 +65,13 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(low, ck_bytes512(15)), high), ck_bytes512(32));
 }
 
-CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
-    __m512i piece[2], third[2];
-    ck_load_pieces2(block, (size_t)(32 + 32 * half), piece);
-    ck_load_pieces2(block, 0, third);
-    for (int i = 0; i < 8; i++) {
-        __m512i low = ck_shift_and(piece[i % 2], -(i / 2 * 2), 3);
-        q[i] = _mm512_or_si512(low, ck_shift_and(third[i % 2], 2 - (4 * half + i / 2), 4));
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
+    const __m512i x = _mm512_loadu_si512(block + 32), third = _mm512_broadcast_i64x4(ck_load256(block));
+    for (int i = 0; i < 4; i++) {
+        // The bits of groups i and i + 4.
+        const __m512i bit = _mm512_mask_mov_epi8(ck_bytes512(16 << i), 0xffffffff, ck_bytes512(1 << i));
+        q[i] = ck_shift_and(x, -2 * i, 3);
+        q[i] = _mm512_mask_add_epi8(q[i], _mm512_test_epi8_mask(third, bit), q[i], ck_bytes512(4));
     }
 }
 
@@ -80,6 +80,7 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 #define CK_D 108
 #define CK_WIDTH 16
 #define CK_OFFSET_SHIFT 2
+#define CK_PIECES 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15
 #include "rows_avx512_256.h"
 
 CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {

@@ -46,12 +46,11 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
 }
 
-CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
-    __m512i piece[4];
-    ck_load_pieces4(block, (size_t)(16 + 64 * half), piece);
-    for (int i = 0; i < 8; i++) {
-        __m512i x = piece[i / 4 * 2 + i % 2];
-        q[i] = i % 4 < 2 ? ck_low_nibbles(x) : ck_high_nibbles(x);
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
+    for (int half = 0; half < 2; half++) {
+        __m512i x = _mm512_loadu_si512(block + 16 + 64 * half);
+        q[2 * half] = ck_low_nibbles(x);
+        q[2 * half + 1] = ck_high_nibbles(x);
     }
 }
 
@@ -60,6 +59,7 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 #define CK_D 0
 #define CK_DMIN 2
 #define CK_WIDTH 32
+#define CK_PIECES 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15
 #include "rows_avx512_256.h"
 
 CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {

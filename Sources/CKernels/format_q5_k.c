@@ -53,15 +53,17 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_scales_k4(ck_load_lanes(block[0] + 4, block[1] + 4, block[2] + 4, block[3] + 4));
 }
 
-CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
-    __m512i piece[4], fifth[2];
-    ck_load_pieces4(block, (size_t)(48 + 64 * half), piece);
-    ck_load_pieces2(block, 16, fifth);
-    for (int i = 0; i < 8; i++) {
-        __m512i x = piece[i / 4 * 2 + i % 2];
-        x = i % 4 < 2 ? ck_low_nibbles(x) : ck_high_nibbles(x);
-        __mmask64 set = _mm512_test_epi8_mask(fifth[i % 2], ck_bytes512(1 << (4 * half + i / 2)));
-        q[i] = _mm512_mask_add_epi8(x, set, x, ck_bytes512(16));
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
+    const __m512i fifth = _mm512_broadcast_i64x4(ck_load256(block + 16));
+    // Where the bytes begin whose bit 4 is the fifth bit: of group 0, and in the upper half of group 2.
+    const __m512i first = _mm512_add_epi8(_mm512_set1_epi64(0x3830282018100800), ck_bytes512(-4));
+    const __m512i start = _mm512_mask_add_epi8(first, 0xffffffff00000000, first, ck_bytes512(2));
+    for (int i = 0; i < 4; i++) {
+        const __m512i x = _mm512_loadu_si512(block + 48 + i / 2 * 64);
+        // Groups 0 and 2, 1 and 3, 4 and 6, 5 and 7.
+        const __m512i from = _mm512_add_epi8(start, ck_bytes512(i / 2 * 4 + i % 2));
+        __m512i bits = _mm512_and_si512(_mm512_multishift_epi64_epi8(from, fifth), ck_bytes512(16));
+        q[i] = ck_low_nibbles_or(i % 2 ? _mm512_srli_epi16(x, 4) : x, bits);
     }
 }
 
@@ -70,6 +72,7 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 #define CK_D 0
 #define CK_DMIN 2
 #define CK_WIDTH 32
+#define CK_PIECES 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15
 #include "rows_avx512_256.h"
 
 CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {

@@ -50,13 +50,19 @@ CK_AVX512 CK_INLINE __m512i scales4(const uint8_t *const block[4]) {
     return ck_load_lanes(block[0] + 192, block[1] + 192, block[2] + 192, block[3] + 192);
 }
 
-CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512i q[8]) {
-    __m512i piece[4], high[2];
-    ck_load_pieces4(block, (size_t)(64 * half), piece);
-    ck_load_pieces2(block, (size_t)(128 + 32 * half), high);
-    for (int i = 0; i < 8; i++) {
-        __m512i low = i < 4 ? ck_low_nibbles(piece[i]) : ck_high_nibbles(piece[i - 4]);
-        q[i] = _mm512_or_si512(low, ck_shift_and(high[i % 2], 4 - i / 2 * 2, 0x30));
+CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
+    // Where the bytes of the upper bits begin, so that a pair arrives at bits 4 and 5: four or two bits before it
+    // (groups 0 and 1), at it or two bits behind it (groups 2 and 3).
+    const __m512i first = _mm512_add_epi8(_mm512_set1_epi64(0x3830282018100800), ck_bytes512(-4));
+    const __m512i order = _mm512_mask_add_epi8(first, 0xffffffff00000000, first, ck_bytes512(2));
+    for (int half = 0; half < 2; half++) {
+        const __m512i x = _mm512_loadu_si512(block + 64 * half);
+        const __m512i high = _mm512_broadcast_i64x4(ck_load256(block + 128 + 32 * half));
+        for (int i = 0; i < 2; i++) {
+            __m512i start = _mm512_add_epi8(order, ck_bytes512(4 * i));
+            __m512i bits = _mm512_and_si512(_mm512_multishift_epi64_epi8(start, high), ck_bytes512(0x30));
+            q[2 * half + i] = ck_low_nibbles_or(i ? _mm512_srli_epi16(x, 4) : x, bits);
+        }
     }
 }
 
@@ -65,6 +71,7 @@ CK_AVX512 CK_INLINE void decode4(const uint8_t *const block[4], int half, __m512
 #define CK_D 208
 #define CK_WIDTH 16
 #define CK_OFFSET_SHIFT 5
+#define CK_PIECES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #include "rows_avx512_256.h"
 
 CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {

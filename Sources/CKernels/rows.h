@@ -10,7 +10,8 @@
 #define CK_ROWS_TOKENS 4
 
 // Bytes of one token's activations in a row kernel's order, an upper bound over formats and instruction sets: 256 bytes
-// per 128 columns, 448 per 256, or a copy of the activation row.
+// per 128 columns, or a copy of the activation row. (The 256-value formats with AVX-512 take 576 per 256 columns for at
+// most half as many tokens.)
 CK_INLINE size_t ck_rows_prepared_bytes(size_t cols) { return 2 * ck_round_up(cols, 512); }
 
 // act: a prepared activation row; out: 64-byte aligned.
