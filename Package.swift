@@ -35,7 +35,7 @@ let package = Package(
             ],
             // The page to chat with becomes part of the program.
             resources: [.embedInCode("Page/chat.html")]),
-        .target(name: "ModelTools", dependencies: ["Engine", "Tokenization", "GGUF"]),
+        .target(name: "ModelTools", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
         .executableTarget(
             name: "InferCLI",
             dependencies: [
@@ -53,7 +53,8 @@ let package = Package(
         .testTarget(
             name: "EngineTests", dependencies: ["Engine", "CKernels", "CAllocationProbe", "GGUF", "TestSupport"]),
         .testTarget(
-            name: "ModelToolsTests", dependencies: ["ModelTools", "Engine", "Tokenization", "GGUF", "TestSupport"]),
+            name: "ModelToolsTests",
+            dependencies: ["ModelTools", "Engine", "Tokenization", "ChatTemplates", "GGUF", "TestSupport"]),
         .testTarget(
             name: "InferKitTests",
             dependencies: ["InferKit", "Engine", "Tokenization", "ChatTemplates", "GGUF", "TestSupport"]),

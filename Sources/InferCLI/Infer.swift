@@ -26,6 +26,7 @@ struct Infer: AsyncParsableCommand {
             Edit.self,
             Split.self,
             Merge.self,
+            Convert.self,
             Quantize.self,
             Synth.self,
             Debug.self,

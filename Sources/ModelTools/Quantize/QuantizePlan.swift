@@ -77,9 +77,10 @@ package struct QuantizePlan {
 
     /// Matrices that products are made with; vectors, routers, short convolutions and tables of positions are small and
     /// sensitive, and stay as they are. The same rule as llama.cpp's, so that files have the same mixture.
-    static func isQuantizable(_ tensor: GGUFTensor) -> Bool {
-        let name = tensor.name
-        guard name.hasSuffix(".weight"), tensor.dimensions.count >= 2, tensor.dimensions[1] > 1 else { return false }
+    static func isQuantizable(_ tensor: GGUFTensor) -> Bool { isQuantizable(tensor.name, tensor.dimensions) }
+
+    static func isQuantizable(_ name: String, _ dimensions: [Int]) -> Bool {
+        guard name.hasSuffix(".weight"), dimensions.count >= 2, dimensions[1] > 1 else { return false }
         let kept = [
             "_norm.weight", "ffn_gate_inp.weight", "position_embd.weight", "token_types.weight",
             "ssm_conv1d.weight", "shortconv.conv.weight", "attn_rel_b.weight",
