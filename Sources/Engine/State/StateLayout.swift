@@ -92,7 +92,7 @@ package struct StateLayout: Sendable {
     package var hasWindows: Bool { windowBytes > 0 }
 
     /// Key and value of one position, all heads.
-    private func bytesPerPosition(_ layer: LayerState) -> Int {
+    func bytesPerPosition(_ layer: LayerState) -> Int {
         switch layer {
         case .none, .recurrent:
             0
@@ -106,7 +106,7 @@ package struct StateLayout: Sendable {
     }
 
     /// A compressed latent and its index key.
-    private func bytesPerEntry(_ layer: LayerState) -> Int {
+    func bytesPerEntry(_ layer: LayerState) -> Int {
         guard case .compressed(let dim, let ratio, _, let indexKeyDim, _) = layer, ratio > 0 else { return 0 }
         return latentRowBytes(dim, 0) + keyType.bytes(indexKeyDim)
     }

@@ -10,27 +10,41 @@ import CKernels
 ///
 /// Layers that keep all keys and values can go on from any position: what they keep is copied in tiles of 16
 /// positions, the unit in which keys are stored. A tile that a range only touches is copied whole: positions beyond a
-/// sequence's end are never read, and written before they are. A recurrent state and a cache with a window only hold
-/// for the last token: they are copied as a whole, as a ``StateCheckpoint``.
+/// sequence's end are never read, and written before they are. Compressed entries go with the positions that complete
+/// them, in tiles of 16 entries. A recurrent state, projections that wait for an entry, and a cache with a window only
+/// hold for the last token: they are copied as a whole, as a ``StateCheckpoint``.
 extension StateLayout {
     /// Positions of a tile.
     package static let tilePositions = 16
 
     /// Bytes that ``SequenceState/copyCache(of:)`` gives for these positions.
     package func cacheBytes(of positions: Range<Int>) -> Int {
-        Self.tiles(of: positions).count * Self.tilePositions * bytesPerToken
+        layers.reduce(0) { total, layer in
+            switch layer {
+            case .attention(_, _, _, .some): return total
+            case .compressed(let dim, let ratio, _, _, _):
+                let rows = Self.tiles(of: positions).count * Self.tilePositions
+                let entries = Self.tiles(of: Self.entries(of: positions, ratio: ratio)).count * Self.tilePositions
+                return total + rows * latentRowBytes(dim, 0) + entries * bytesPerEntry(layer)
+            default: return total + Self.tiles(of: positions).count * Self.tilePositions * bytesPerPosition(layer)
+            }
+        }
+    }
+
+    /// The most bytes that ``SequenceState/copyCache(of:)`` gives for so many positions, wherever they begin.
+    package func mostCacheBytes(positions: Int) -> Int {
+        cacheBytes(of: 0..<positions + Self.tilePositions)
+            + layers.reduce(0) { $0 + Self.tilePositions * bytesPerEntry($1) }
+    }
+
+    /// The compressed entries that these positions complete.
+    static func entries(of positions: Range<Int>, ratio: Int) -> Range<Int> {
+        ratio == 0 ? 0..<0 : positions.lowerBound / ratio..<positions.upperBound / ratio
     }
 
     static func tiles(of positions: Range<Int>) -> Range<Int> {
-        positions.lowerBound / tilePositions..<(positions.upperBound + tilePositions - 1) / tilePositions
-    }
-
-    /// False for a state with compressed latents: those that wait for an entry belong to no single token.
-    package var canBeCopied: Bool {
-        !layers.contains { layer in
-            if case .compressed = layer { return true }
-            return false
-        }
+        guard !positions.isEmpty else { return 0..<0 }
+        return positions.lowerBound / tilePositions..<(positions.upperBound + tilePositions - 1) / tilePositions
     }
 
     /// Whether a beginning of a sequence is only usable with a ``StateCheckpoint`` of its end.
@@ -80,7 +94,7 @@ extension SequenceState {
     /// The keys and values of these positions, of all layers that keep all of them; nil when the system has no memory
     /// for them.
     package func copyCache(of positions: Range<Int>) -> MappedMemory? {
-        precondition(positions.upperBound <= count && layout.canBeCopied)
+        precondition(positions.upperBound <= count)
         let bytes = layout.cacheBytes(of: positions)
         guard let copy = MappedMemory(trying: bytes, hugePages: false) else { return nil }
         var next = copy.pointer
@@ -124,7 +138,14 @@ extension SequenceState {
                 body(latent.rows + tiles.lowerBound * latentTileBytes, tiles.count * latentTileBytes)
                 // The keys of the indexer; 0 bytes without one.
                 body(cache.keys + tiles.lowerBound * cache.key_tile_bytes, tiles.count * cache.key_tile_bytes)
-            case .none, .recurrent, .attention, .compressed: break
+            case .compressed(_, let ratio, _, _, _):
+                let latentTileBytes = rowsPerTile * latent.row_bytes
+                body(latent.rows + tiles.lowerBound * latentTileBytes, tiles.count * latentTileBytes)
+                let entries = StateLayout.tiles(of: StateLayout.entries(of: positions, ratio: ratio))
+                let base = layout.entryBase(capacity: capacity) * latent.row_bytes
+                body(latent.rows + base + entries.lowerBound * latentTileBytes, entries.count * latentTileBytes)
+                body(cache.keys + entries.lowerBound * cache.key_tile_bytes, entries.count * cache.key_tile_bytes)
+            case .none, .recurrent, .attention: break
             }
         }
     }
