@@ -50,6 +50,49 @@ private func parsed(
 }
 
 struct OutputParserTests {
+    /// What is told of a call while it is written is a beginning of what it becomes, and grows.
+    @Test(arguments: calls.keys.sorted())
+    func openCallsGrowIntoWhatTheyBecome(_ syntax: String) throws {
+        var parser = try parser(syntax)
+        let output = try #require(Self.calls[syntax])
+        var told: [String] = []
+        var whole: ToolCall?
+        for character in output {
+            for case .toolCall(let call) in parser.feed(String(character)) { whole = call }
+            guard whole == nil, let open = parser.openCall else { continue }
+            #expect(open.name == "get_weather")
+            if told.last != open.arguments { told.append(open.arguments) }
+        }
+        for case .toolCall(let call) in parser.finish(isTruncated: false) { whole = call }
+        let arguments = JSONValue.object(try #require(whole).arguments).text()
+        for (text, next) in zip(told, told.dropFirst() + [arguments]) {
+            #expect(next.hasPrefix(text) && next != text || next == arguments, "\(text), then \(next)")
+        }
+        // These tell nothing before the end: several calls in one list, an object without any mark, a notation that is
+        // no JSON.
+        if !["nemo", "nemotron", "llama", "gemma", "plain", "mistral-id"].contains(syntax) {
+            #expect(told.count >= 4, "\(told)")
+        }
+    }
+
+    @Test func beginningsOfJSON() throws {
+        let value: JSONValue = [
+            "a b": ["x\n\"y\"", 12, -0.5, true, nil, [], JSONValue.object(JSONObject()), "🙂é"], "": "\u{1}",
+        ]
+        for text in [value.text(), value.text(.spaced), "{\"k\": \"\\ud83d\\ude42 \\u00e9\\/\", \"n\": 1e2 }"] {
+            let whole = try JSONValue(parsing: text).text()
+            var last = ""
+            for end in text.utf8.indices {
+                let beginning = JSONBeginning.text(of: Array(text.utf8[..<end])[...])
+                #expect(whole.utf8.starts(with: beginning.utf8), "\(beginning)")
+                #expect(beginning.utf8.starts(with: last.utf8))
+                last = beginning
+            }
+            #expect(whole.utf8.count - last.utf8.count <= 2)
+            #expect(JSONBeginning.text(of: Array(text.utf8)[...]) == whole)
+        }
+    }
+
     /// One call of `get_weather` with the city in each syntax.
     static let calls: [String: String] = [
         "hermes": "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Köln\"}}</tool_call>",

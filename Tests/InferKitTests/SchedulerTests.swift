@@ -10,6 +10,8 @@ struct ServedModel: Sendable, CustomTestStringConvertible {
     var name: String
     /// nil: the model of this repository.
     var toy: ToyFile?
+    /// A file of the reference data.
+    var file: String?
 
     var testDescription: String { name }
 
@@ -19,9 +21,23 @@ struct ServedModel: Sendable, CustomTestStringConvertible {
         ServedModel(name: "toy llama", toy: ToyModel.llama),
     ]
 
+    /// Kinds of caches that no model of this repository has: latents, with an indexer, compressed; windows; a mixture
+    /// of all with recurrent states.
+    static let others: [ServedModel] = SharedData.goldenNames.filter {
+        [
+            "deepseek2-v2lite", "deepseek2-v3", "deepseek32", "deepseek4", "gpt-oss", "gemma4", "kimi-linear",
+            "lfm2moe",
+            "nemotron_h", "granitehybrid",
+        ].contains($0)
+    }.compactMap { name in
+        guard let goldens = SharedData.goldens else { return nil }
+        let file = SharedData.ggufFiles(in: goldens.appending(path: name)).first { $0.path.hasSuffix("f32.gguf") }
+        return file.map { ServedModel(name: name, file: $0.path) }
+    }
+
     func load(contextLength: Int = 512) throws -> GGUFLanguageModel {
         let folder = try TemporaryDirectory()
-        let path = try toy?.write(to: folder) ?? RepositoryFiles.model
+        let path = try file ?? toy?.write(to: folder) ?? RepositoryFiles.model
         let trained = try GGUFLanguageModel(path: path).information.trainedContextLength
         return try GGUFLanguageModel(
             path: path,
@@ -51,7 +67,7 @@ struct ServedAnswer: Equatable {
             case .score(let score): scores.append(score)
             case .answer(.token(let token)): tokens.append(token)
             case .answer(.text(let text)): self.text += text
-            case .answer: break
+            case .answer, .openCall: break
             case .finished(let result): self.result = result
             }
         }
@@ -86,7 +102,7 @@ struct ServedAnswer: Equatable {
         try await collect(model.generate(tokens: job.tokens, options: job.options)).tokens
     }
 
-    @Test(arguments: ServedModel.all)
+    @Test(arguments: ServedModel.all + ServedModel.others)
     func sameAnswersAloneAndTogether(_ served: ServedModel) async throws {
         let model = try served.load()
         let jobs = Self.jobs(model, count: 8)
@@ -123,7 +139,7 @@ struct ServedAnswer: Equatable {
     }
 
     /// A conversation that grows, in memory and after a restart from disk: cached tokens, and the same bits as without.
-    @Test(arguments: ServedModel.all)
+    @Test(arguments: ServedModel.all + ServedModel.others)
     func continuedConversation(_ served: ServedModel) async throws {
         let model = try served.load()
         let engine = try #require(model.engine)
@@ -169,13 +185,41 @@ struct ServedAnswer: Equatable {
         #expect(cached[0].cached == 0)
         #expect(cached[1].cached >= first.count - 3)
         // Only keys and values can be gone on from where nothing was remembered on purpose.
-        #expect(cached[2].cached >= (engine.stateLayout.isRecurrent ? 0 : system.count))
+        #expect(cached[2].cached >= (engine.stateLayout.needsCheckpoints ? 0 : system.count))
 
         let restarted = try await run(limits)
         #expect(restarted == fresh)
         #expect(restarted[0].cached >= first.count - 3)
         #expect(restarted[1].cached >= second.count - 3)
         #expect(restarted[2].cached >= system.count)
+    }
+
+    /// A recurrent state is remembered at the boundaries of chunks too, so that a prompt that parts from another where
+    /// nobody foresaw it need not be computed from its beginning.
+    @Test func chunkBoundariesAreRemembered() async throws {
+        let model = try ServedModel.all[0].load(contextLength: 1024)
+        let vocabulary = Int32(model.information.vocabularySize)
+        var random = SeededRandom(seed: 8)
+        let tokens = (0..<900).map { _ in Int32.random(in: 0..<vocabulary, using: &random) }
+        func answer(_ tokens: [Int32], _ scheduler: Scheduler) async throws -> ServedAnswer {
+            var job = ServingJob(tokens: tokens)
+            job.options = Self.options(4)
+            job.scoreAlternatives = 1
+            return await ServedAnswer(try scheduler.submit(job))
+        }
+        let other = Array(tokens[..<700]) + tokens[..<50]
+        var limits = Scheduler.Limits()
+        limits.cacheBytes = 0
+        let fresh = try Scheduler(model, limits: limits)
+        let expected = try await answer(other, fresh)
+        fresh.close()
+        fresh.waitUntilEnded()
+        let scheduler = try Scheduler(model)
+        _ = try await answer(tokens, scheduler)
+        let continued = try await answer(other, scheduler)
+        #expect(continued == expected && continued.cached == 512)
+        scheduler.close()
+        scheduler.waitUntilEnded()
     }
 
     /// Files that are cut, flipped, swapped, foreign: never used, never a crash, and the answer stays what it was.

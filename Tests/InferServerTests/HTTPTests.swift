@@ -142,6 +142,59 @@
             #expect(throws: SocketClient.Failure.self) { try SocketClient(port: port) }
         }
 
+        /// Answers that take longer than the grace end with what there is.
+        @Test func endsAfterItsGrace() async throws {
+            let service = try TestService.make {
+                $0.port = 0
+                $0.shutdownGrace = .milliseconds(30)
+                $0.model.contextLength = 1024
+            }
+            let (stop, stopper) = AsyncStream.makeStream(of: Void.self)
+            let (ports, portSource) = AsyncStream.makeStream(of: Int.self)
+            let server = Task {
+                try await HTTPServer(service).run(signals: false, until: stop) { portSource.yield($0) }
+            }
+            var iterator = ports.makeAsyncIterator()
+            let port = try #require(await iterator.next())
+            let clients = try await blocking {
+                // Together they take much longer than the grace.
+                try (0..<16).map { number in
+                    let client = try SocketClient(port: port)
+                    try client.writeRequest("POST", "/v1/completions", body: endless)
+                    if number < 8 { try client.wait(for: "data: ") }
+                    return Transfer(client)
+                }
+            }
+            stopper.finish()
+            for client in clients {
+                let reply = try await blocking { try client.value.readReply() }
+                // Those that never began are told so.
+                let isEnded = reply.body.contains(#""finish_reason":"length""#) && reply.body.hasSuffix("[DONE]\n\n")
+                #expect(isEnded || reply.body.contains("shutting down"), "\(reply.body.suffix(300))")
+            }
+            try await server.value
+        }
+
+        /// Clients that ask first whether a long body is welcome need not wait for nothing.
+        @Test func longBodiesAreWaitedFor() async throws {
+            try await withServer({ $0.bodyLimit = 5000 }) { port, _ in
+                try await blocking {
+                    let body = #"{"content": "\#(String(repeating: "fox ", count: 500))"}"#
+                    let client = try SocketClient(port: port)
+                    try client.write(
+                        "POST /tokenize HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+                    )
+                    #expect(try client.readReply().status == 100)
+                    try client.write(body)
+                    #expect(try client.readReply().status == 200)
+                    let refused = try SocketClient(port: port)
+                    try refused.write(
+                        "POST /tokenize HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5001\r\n\r\n")
+                    #expect(try refused.readReply().status == 413)
+                }
+            }
+        }
+
         /// Many clients, some of which go away: the others get what they would have got alone.
         @Test func eightClients() async throws {
             try await withServer { port, service in

@@ -11,13 +11,15 @@ enum TestService {
     /// Made once: loading and the first pass cost more than most tests.
     static let shared = Result { try make { _ in } }
 
-    static func make(_ change: (inout ServerConfiguration) -> Void) throws -> InferService {
+    static func make(
+        log: @escaping @Sendable (String) -> Void = { _ in }, _ change: (inout ServerConfiguration) -> Void
+    ) throws -> InferService {
         var configuration = ServerConfiguration(
             models: [ModelEntry(argument: "fable,story-teller=\(RepositoryFiles.model)")])
         configuration.model.threads = 2
         configuration.limits.cacheBytes = 64 << 20
         change(&configuration)
-        return try InferService(configuration) { _ in }
+        return try InferService(configuration, log: log)
     }
 
     struct Answer {

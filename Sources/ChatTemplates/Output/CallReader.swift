@@ -9,7 +9,8 @@ struct CallReader {
         case malformed(start: Int, markEnd: Int, message: String)
     }
 
-    private enum Stage {
+    /// What is to be read next.
+    enum Stage {
         /// Before a call in a section, or after the last.
         case betweenCalls
         case namePrefix
@@ -39,18 +40,18 @@ struct CallReader {
     /// No name, key or id in any syntax is longer.
     private static let maximumNameLength = 512
 
-    private let calls: OutputSyntax.Calls
-    private let schemas: ToolSchemas
-    private var stage: Stage
-    private var cursor: Int
+    let calls: OutputSyntax.Calls
+    let schemas: ToolSchemas
+    private(set) var stage: Stage
+    private(set) var cursor: Int
     /// Start and end of the mark of the call being read.
     private var start: Int
-    private var markEnd: Int
+    private(set) var markEnd: Int
     private var nameStart = 0
-    private var name = ""
-    private var id: String?
-    private var arguments = JSONObject()
-    private var argumentsStart = 0
+    private(set) var name = ""
+    private(set) var id: String?
+    private(set) var arguments = JSONObject()
+    private(set) var argumentsStart = 0
     private var readCalls = 0
     /// Calls read and not yet taken.
     private var pending: [ToolCall] = []

@@ -18,11 +18,17 @@ struct ToolSchemas: Sendable {
     /// The value of an argument that was written as bare text. A `string` parameter stays a string whatever it looks
     /// like; other types are read as JSON; what is not JSON stays a string too, so that nothing is lost.
     func value(of text: String, for key: String, of tool: String) -> JSONValue {
+        if isText(key, of: tool) { return .string(text) }
         let types = parameters[CodePoints(tool)]?["properties"]?[key].map { Self.types(of: $0, depth: 4) } ?? []
-        if types == ["string"] { return .string(text) }
         guard let value = Self.json(text) else { return .string(text) }
         guard types.contains("string") else { return value }
         return types.contains(Self.type(of: value)) ? value : .string(text)
+    }
+
+    /// Whether an argument is a text, whatever it looks like.
+    func isText(_ key: String, of tool: String) -> Bool {
+        let types = parameters[CodePoints(tool)]?["properties"]?[key].map { Self.types(of: $0, depth: 4) } ?? []
+        return types == ["string"]
     }
 
     /// JSON, or one of Python's words for the same.

@@ -75,6 +75,9 @@
                 "How long running answers may go on when the server is told to end.", valueName: "seconds"))
         var shutdownGrace = 30
 
+        @Flag(help: "Write the text of prompts to the log, too.")
+        var logPrompts = false
+
         @Flag(help: "Do not offer the page to chat with.")
         var noPage = false
 
@@ -98,16 +101,20 @@
 
         func run() async throws {
             Terminal.endQuietlyOnBrokenPipe()
-            let service: InferService
+            let host = host.contains(":") ? "[\(host)]" : host
             do {
-                service = try InferService(try serverConfiguration()) { LogLine.write($0) }
-                try await service.prepare()
+                let service = try InferService(try serverConfiguration()) { LogLine.write($0) }
+                try await withThrowingTaskGroup { group in
+                    group.addTask { try await service.prepare() }
+                    group.addTask {
+                        try await HTTPServer(service).run { port in
+                            LogLine.write("listening at http://\(host):\(port)")
+                        }
+                    }
+                    try await group.waitForAll()
+                }
             } catch {
                 throw CommandError("\(error)")
-            }
-            let host = host
-            try await HTTPServer(service).run { port in
-                LogLine.write("listening at http://\(host.contains(":") ? "[\(host)]" : host):\(port)")
             }
             LogLine.write("ended")
         }
@@ -126,6 +133,7 @@
             configuration.bodyLimit = bodyLimit << 20
             configuration.timeout = .seconds(timeout)
             configuration.shutdownGrace = .seconds(shutdownGrace)
+            configuration.logsPrompts = logPrompts
             configuration.servesPage = !noPage
             let facts = MachineFacts.read()
             configuration.memoryBudget =

@@ -48,6 +48,9 @@ struct AnswerGuide {
         if let pattern = format.pattern { constraint = try backend.constraint(for: pattern) }
     }
 
+    /// Whether what comes now cannot leave its form.
+    var holds: Bool { phase == .inCalls || phase == .inAnswer }
+
     /// Chooses a token that the form allows.
     mutating func choose(
         _ logits: UnsafeBufferPointer<Float>, _ reader: OutputReader, _ sampler: inout Sampler

@@ -1,4 +1,4 @@
-import ChatTemplates
+package import ChatTemplates
 import Engine
 
 /// One answer in the making: chooses tokens from logits and tells what they say. What computes the logits is the
@@ -78,6 +78,9 @@ package struct AnswerState {
         // The last token needs no successor.
         return generatedTokens < limit ? .decode(token) : .finished(.maximumTokens)
     }
+
+    /// The call that is being written, where a grammar holds it to its form so that it will become one.
+    package var openCall: OpenCall? { guide?.holds ?? false ? reader.openCall : nil }
 
     /// What was held back. To be called once, after the end.
     package mutating func finish(_ reason: FinishReason, _ emit: (GenerationEvent) -> Void) {

@@ -28,6 +28,9 @@ struct OutputReader {
     var hasNoAnswer: Bool { (tracker ?? parser)?.hasNoAnswer ?? true }
     var openCalls: (readBytes: Int, isSection: Bool)? { (tracker ?? parser)?.openCalls }
 
+    /// The call that is being written, without what could be part of a stop sequence.
+    var openCall: OpenCall? { parser?.openCall }
+
     /// - Returns: the stop sequence that was found.
     mutating func append(_ token: Int32, _ emit: (GenerationEvent) -> Void) -> String? {
         let text = decoder.append(token)

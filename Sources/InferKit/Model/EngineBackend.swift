@@ -13,7 +13,8 @@ final class EngineBackend: ModelBackend {
     private let grammars: GrammarCompiler
 
     init(
-        path: String, configuration: GGUFLanguageModel.Configuration, progress: (Double) -> Void
+        path: String, configuration: GGUFLanguageModel.Configuration, allowsEncoder: Bool = false,
+        progress: (Double) -> Void
     ) throws(ModelLoadError) {
         let file: GGUFFile
         do {
@@ -28,11 +29,16 @@ final class EngineBackend: ModelBackend {
         }
         grammars = GrammarCompiler(tokenizer: tokenizer)
         do throws(EngineError) {
-            model = try Model.load(file, options: configuration.engineOptions, progress: progress)
-            guard !model.architecture.isEncoder else {
-                throw EngineError.encoderOnly(architecture: model.info.architecture)
+            var loaded = try Model.load(file, options: configuration.engineOptions, progress: progress)
+            if loaded.architecture.isEncoder {
+                guard allowsEncoder else { throw EngineError.encoderOnly(architecture: loaded.info.architecture) }
+                // Keys and values last for one text only, so four bytes each cost little; see GGUFEmbeddingModel.
+                var options = configuration.engineOptions
+                (options.keyCache, options.valueCache) = (.f32, .f32)
+                loaded = try Model.load(file, options: options, progress: progress)
             }
-            contextLength = try model.contextLength()
+            model = loaded
+            contextLength = try model.servedContextLength()
         } catch {
             throw ModelLoadError(path: path, error)
         }

@@ -21,6 +21,12 @@ public final class GGUFLanguageModel: Sendable {
         self.init(backend: try EngineBackend(path: path, configuration: configuration, progress: progress))
     }
 
+    /// Also a model that only makes vectors, for whoever asks it for nothing else.
+    package convenience init(servedPath path: String, configuration: Configuration) throws {
+        self.init(
+            backend: try EngineBackend(path: path, configuration: configuration, allowsEncoder: true) { _ in })
+    }
+
     package init(backend: any ModelBackend) {
         self.backend = backend
         thread = EngineThread(name: "inference")

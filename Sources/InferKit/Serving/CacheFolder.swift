@@ -55,8 +55,12 @@ final class CacheFolder: Sendable {
         self.log = log
         folder = URL(filePath: path, directoryHint: .isDirectory).appending(
             path: Self.hexadecimal(fingerprint), directoryHint: .isDirectory)
-        try FileManager.default.createDirectory(
-            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        do {
+            try FileManager.default.createDirectory(
+                at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw CacheFileError("the folder cannot be made: \(error.localizedDescription)")
+        }
     }
 
     /// The name of a node: what it holds and what is before it.
@@ -113,7 +117,7 @@ final class CacheFolder: Sendable {
         }
         let most =
             Self.headBytes + 8 + PrefixCache.nodeTokens * 4
-            + layout.cacheBytes(of: 0..<PrefixCache.nodeTokens + StateLayout.tilePositions) + checkpointBytes
+            + layout.mostCacheBytes(positions: PrefixCache.nodeTokens) + checkpointBytes
         guard size >= Self.headBytes + 8, size <= most else {
             throw CacheFileError("it has \(size) bytes, expected \(Self.headBytes + 8) to \(most)")
         }

@@ -3,29 +3,67 @@
 ///
 /// It only learns from times, and times never change a result: a prompt may be cut anywhere.
 struct ChunkPacer {
-    /// A step with prompt rows may take so many times as long as one without.
-    static let stretch = 1.8
+    /// A step with prompt rows is meant to take so many times as long as one without.
+    static let goal = 1.8
+    /// More than this is too long. Between the two nothing changes, so that a number of rows that is good stays.
+    static let most = 1.95
     /// At least so many rows, so that prompts get on while others answer.
     static let fewest = 4
+    /// After so many steps with prompt rows one without them tells anew what such a step takes.
+    static let trust = 48
+    /// After so many steps a number of rows that took too long is tried again.
+    static let memory = 512
 
-    let most: Int
-    private(set) var rows = 32
-    /// Seconds of a step of running answers alone, smoothed.
-    private var alone: Double?
+    private let mostRows: Int
+    private var limit = Self.fewest
+    /// What steps with ``limit`` rows take in proportion to ones without, smoothed; nil: not known yet.
+    private var stretch: Double?
+    /// From this number of rows on steps took too long, so many steps ago: one row more may be a lot, where another
+    /// way of multiplying begins.
+    private var tooMany: (rows: Int, age: Int)?
+    /// Seconds of a step of so many answers alone, smoothed, and the steps since it was last seen.
+    private var alone: [Int: (seconds: Double, age: Int)] = [:]
 
-    init(most: Int) { self.most = max(most, Self.fewest) }
+    init(most: Int) { mostRows = max(most, Self.fewest) }
+
+    /// Rows for the next step beside so many answers; 0 when a step of the answers alone is to be seen first.
+    func rows(besides answers: Int) -> Int {
+        guard let known = alone[answers], known.age < Self.trust else { return 0 }
+        return limit
+    }
 
     /// - Parameters:
     ///   - answers: sequences that got a token.
     ///   - promptRows: rows of prompts beside them.
     mutating func record(seconds: Double, answers: Int, promptRows: Int) {
         guard answers > 0 else { return }
-        if promptRows == 0 {
-            alone = alone.map { $0 * 0.7 + seconds * 0.3 } ?? seconds
-        } else if let alone, promptRows * 2 >= rows {
-            // Between half and one and a half of what there was, so that one slow step does not decide.
-            let factor = min(max(alone * Self.stretch / max(seconds, 1e-9), 0.5), 1.5)
-            rows = min(max(Int(Double(rows) * factor), Self.fewest), most)
+        guard promptRows > 0 else {
+            let before = alone[answers]?.seconds
+            alone[answers] = (before.map { $0 * 0.7 + seconds * 0.3 } ?? seconds, 0)
+            return
         }
+        guard let known = alone[answers] else { return }
+        alone[answers] = (known.seconds, known.age + 1)
+        if let before = tooMany { tooMany = before.age < Self.memory ? (before.rows, before.age + 1) : nil }
+        // The last piece of a prompt tells nothing about a whole one.
+        guard promptRows >= limit else { return }
+        let seen = seconds / max(known.seconds, 1e-9)
+        let stretch = self.stretch.map { $0 * 0.7 + seen * 0.3 } ?? seen
+        self.stretch = stretch
+        if stretch > Self.most {
+            tooMany = (limit, 0)
+            change(to: min(Int(Double(limit) * max(Self.goal / stretch, 0.5)), limit - 1))
+        } else if stretch < Self.goal {
+            // No more than half as many again, so that the first step of too many is not far too long.
+            var wanted = Int((Double(limit) * min(Self.goal / stretch, 1.5)).rounded())
+            if let tooMany { wanted = min(wanted, tooMany.rows - 1) }
+            change(to: max(wanted, limit))
+        }
+    }
+
+    private mutating func change(to rows: Int) {
+        let rows = min(max(rows, Self.fewest), mostRows)
+        if rows != limit { stretch = nil }
+        limit = rows
     }
 }

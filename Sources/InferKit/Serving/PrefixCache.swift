@@ -63,7 +63,7 @@ final class PrefixCache {
     init(_ layout: StateLayout, checkpointBytes: Int, budget: Int, folder: CacheFolder? = nil) {
         self.layout = layout
         self.checkpointBytes = checkpointBytes
-        self.budget = layout.canBeCopied ? max(budget, 0) : 0
+        self.budget = max(budget, 0)
         self.folder = folder
         root = Node([], start: 0, memory: nil, checkpoint: nil, parent: nil, key: folder?.fingerprint ?? 0)
         folder?.load(layout, checkpointBytes: checkpointBytes, budget: self.budget) { stored in adopt(stored) }

@@ -47,7 +47,7 @@ package final class Scheduler: Sendable {
         model = backend.model
         tokenizer = backend.tokenizer
         self.limits = limits
-        contextLength = try model.contextLength()
+        contextLength = try model.servedContextLength()
         inbox = JobInbox(limit: limits.queue)
         let loop = try StepLoop(languageModel, model, limits: limits, inbox: inbox, meter: meter, log: log)
         let handover = Handover(loop)
@@ -85,6 +85,7 @@ package final class Scheduler: Sendable {
 
     private func check(_ job: ServingJob) throws(ServingError) {
         let size = model.info.vocabularySize
+        guard !model.architecture.isEncoder else { throw .encoderOnly }
         guard !job.tokens.isEmpty else { throw .emptyPrompt }
         if let strange = job.tokens.first(where: { $0 < 0 || Int($0) >= size }) {
             throw .tokenOutOfRange(strange, vocabularySize: size)
@@ -94,9 +95,6 @@ package final class Scheduler: Sendable {
                 || job.tokens.count == contextLength && job.options.maximumResponseTokens == 0
         else {
             throw .promptTooLong(tokens: job.tokens.count, contextLength: contextLength)
-        }
-        guard !model.architecture.isEncoder else {
-            throw .invalidOption("the model only makes embeddings, it does not write")
         }
         do {
             // What cannot be made is told at once.
@@ -110,9 +108,12 @@ package final class Scheduler: Sendable {
     }
 
     /// The vectors of texts, each of the model's length; computed between the steps of running answers.
-    package func embed(_ texts: [[Int32]]) async throws -> [[Float]] {
+    /// - Parameter flag: ends the work before the next text.
+    /// - Throws: `EngineError`, `ServingError/closed`, `CancellationError`.
+    package func embed(_ texts: [[Int32]], until flag: StopFlag = StopFlag()) async throws -> [[Float]] {
         var vectors: [[Float]] = []
         for text in texts {
+            if flag.isSet { throw CancellationError() }
             vectors.append(
                 try await withCheckedThrowingContinuation { continuation in
                     let isTaken = inbox.add { loop in continuation.resume(with: Result { try loop.embed(text) }) }
@@ -133,6 +134,15 @@ package final class Scheduler: Sendable {
 
     /// Waits until the thread has ended, with everything written to disk. Once, after ``close()`` or ``abandon()``.
     package func waitUntilEnded() { end.wait() }
+}
+
+extension Model {
+    /// Tokens of the longest sequence. Positions that an encoder has learnt end where its training did, whatever the
+    /// other models of a server are to have.
+    package func servedContextLength() throws(EngineError) -> Int {
+        guard architecture.isEncoder else { return try contextLength() }
+        return try contextLength(min(options.contextLength ?? .max, info.trainedContextLength))
+    }
 }
 
 /// Jobs on their way to the scheduler's thread.

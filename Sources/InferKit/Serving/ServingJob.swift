@@ -1,3 +1,5 @@
+package import ChatTemplates
+
 /// What a scheduler is asked to do: a prompt and how to go on from it.
 package struct ServingJob: Sendable {
     /// The prompt.
@@ -9,6 +11,8 @@ package struct ServingJob: Sendable {
     package var options = GenerationOptions()
     /// How the answer is read and what it is held to; nil: it is plain text.
     package var format: AnswerFormat?
+    /// Whether calls are told while they are written, besides at their end.
+    package var streamsCalls = false
     /// Scores of the answer's tokens with so many alternatives.
     package var scoreAlternatives: Int?
     /// Scores of the prompt's tokens with so many alternatives. Such a prompt is computed from the beginning.
@@ -31,6 +35,8 @@ package enum ServingEvent: Sendable {
     case score(TokenScore)
     /// A token of the answer, a piece of its text, a thought, a call.
     case answer(GenerationEvent)
+    /// How far the next call has come that is certain to become one; only for ``ServingJob/streamsCalls``.
+    case openCall(OpenCall)
     /// The end. The last event.
     case finished(ServingResult)
 }
@@ -81,6 +87,8 @@ package enum ServingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// There must be room for one token of an answer, unless none is wanted.
     case promptTooLong(tokens: Int, contextLength: Int)
     case invalidOption(String)
+    /// The model makes vectors and no text.
+    case encoderOnly
 
     package var description: String {
         switch self {
@@ -92,6 +100,7 @@ package enum ServingError: Error, Sendable, Equatable, CustomStringConvertible {
             "the prompt has \(tokens) tokens, but with room for an answer the context of \(length) tokens "
                 + "holds \(length - 1)"
         case .invalidOption(let text): text
+        case .encoderOnly: "the model only makes embeddings, it does not write"
         }
     }
 }

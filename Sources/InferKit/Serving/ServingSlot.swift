@@ -1,3 +1,4 @@
+import ChatTemplates
 import Engine
 
 /// A job with its way back to whoever asked.
@@ -26,6 +27,7 @@ final class ServingSlot {
     private let longContext: Int?
     private var answer: AnswerState?
     private var calls = 0
+    private var openCall: OpenCall?
     private var scores: [TokenScore] = []
     /// Prompt positions whose scores have been given.
     private var scoredPositions = 0
@@ -120,6 +122,7 @@ final class ServingSlot {
                 }
             }
             for event in events { tell(event) }
+            if job.streamsCalls { tellOpenCall() }
             switch step {
             case .decode(let token)?: goOn(with: token)
             case .finished(let reason)?: finish(ServingResult.Reason(reason))
@@ -131,8 +134,17 @@ final class ServingSlot {
     }
 
     private func tell(_ event: GenerationEvent) {
-        if case .toolCall = event { calls += 1 }
+        if case .toolCall = event {
+            calls += 1
+            openCall = nil
+        }
         ticket.events.yield(.answer(event))
+    }
+
+    private func tellOpenCall() {
+        guard let call = answer?.openCall, call != openCall else { return }
+        openCall = call
+        ticket.events.yield(.openCall(call))
     }
 
     private func goOn(with token: Int32) {

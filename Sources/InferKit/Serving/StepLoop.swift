@@ -31,12 +31,12 @@ final class StepLoop {
         self.inbox = inbox
         self.meter = meter
         self.log = log
-        contextLength = try model.contextLength()
+        contextLength = try model.servedContextLength()
         let rows = model.options.batchSize
         batch = Batch(capacity: rows + limits.parallel, maximumSegments: limits.parallel)
         work = Workspace(bytes: min(model.memory(contextLength: contextLength).scratch, 1 << 32))
         pacer = ChunkPacer(most: rows)
-        let state = try model.makeSequence()
+        let state = try model.makeSequence(contextLength: contextLength)
         idleStates = [state]
         checkpointBytes = state.checkpointBytes
         cache = PrefixCache(model.stateLayout, checkpointBytes: checkpointBytes, budget: limits.cacheBytes)
@@ -173,7 +173,7 @@ final class StepLoop {
 
     private func readyState() -> SequenceState? {
         if let state = idleStates.popLast() { return state }
-        return try? model.makeSequence()
+        return try? model.makeSequence(contextLength: contextLength)
     }
 
     // MARK: A step
@@ -230,7 +230,8 @@ final class StepLoop {
     private func prompts(besides answers: Int) -> [(ServingSlot, Int)] {
         let open = slots.filter { $0.result == nil && !$0.isAnswering && $0.remainingPrompt > 0 }
         guard let oldest = open.first else { return [] }
-        let rows = answers > 0 ? min(pacer.rows, model.options.batchSize) : model.options.batchSize
+        let rows = answers > 0 ? pacer.rows(besides: answers) : model.options.batchSize
+        guard rows > 0 else { return [] }
         guard let nearest = open.min(by: { $0.remainingPrompt < $1.remainingPrompt }), nearest !== oldest, rows > 1
         else {
             return [(oldest, rows)]
@@ -247,7 +248,7 @@ final class StepLoop {
     /// The vector of a text; see `Embedder`.
     func embed(_ tokens: [Int32]) throws -> [Float] {
         if let embedder { return try embedder.embed(tokens) }
-        let made = try Embedder(model)
+        let made = try Embedder(model, contextLength: contextLength)
         embedder = made
         return try made.embed(tokens)
     }

@@ -14,9 +14,10 @@ struct AnthropicMessages {
         chat.settings.maximumTokens = limit
         let name = try fields.string("model")
         let model = try await service.catalog.model(named: name)
-        let answering = try Answering(chat, model: model, request: request, deadline: service.deadline())
+        let isStreamed = try fields.bool("stream") ?? false
+        let answering = try service.answer(chat, model, request, streamsCalls: isStreamed)
         let id = "msg_" + Identifiers.random()
-        guard try fields.bool("stream") ?? false else {
+        guard isStreamed else {
             let answer = try await answering.collect()[0]
             if let result = answer.result { service.log(request, model, [result]) }
             return .json(Self.message(answer, id: id, model: name ?? model.name))
@@ -202,16 +203,16 @@ struct AnthropicEvents {
         case .content(let text):
             open("text", ["type": "text", "text": ""])
             delta(["type": "text_delta", "text": .string(text)])
-        case .call(let call):
+        case .callBegan(let name):
             close()
             open(
                 "tool_use",
                 [
-                    "type": "tool_use", "id": .string("toolu_" + Identifiers.random()), "name": .string(call.toolName),
+                    "type": "tool_use", "id": .string("toolu_" + Identifiers.random()), "name": .string(name),
                     "input": .object(JSONObject()),
                 ])
-            delta(["type": "input_json_delta", "partial_json": .string(call.argumentsText)])
-            close()
+        case .callArguments(let text): delta(["type": "input_json_delta", "partial_json": .string(text)])
+        case .call: close()
         case .finished(let result):
             if let failure = result.failure {
                 return writer.send(failure.anthropic, event: "error")

@@ -53,6 +53,7 @@ struct APIError: Error {
     init(_ error: ServingError) {
         switch error {
         case .queueFull: self = .unavailable(error.description)
+        case .encoderOnly: self = .unsupported(error.description)
         case .closed: self = .unavailable(error.description, retryAfter: 5)
         case .promptTooLong(let tokens, let length):
             self = .invalid(error.description, param: "messages", code: "context_length_exceeded")
@@ -79,6 +80,7 @@ struct APIError: Error {
         case let error as ServingError: APIError(error)
         case let error as LanguageModelSession.GenerationError: APIError(error)
         case let error as EngineError: .invalid(error.description)
+        case is CancellationError: .unavailable("the client has gone")
         default: .failed("\(error)")
         }
     }

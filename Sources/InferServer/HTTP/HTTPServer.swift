@@ -6,6 +6,7 @@
     import InferKit
     import Logging
     import NIOCore
+    import NIOHTTPTypes
     import ServiceLifecycle
     import Synchronization
     import UnixSignals
@@ -20,6 +21,7 @@
         /// - Parameters:
         ///   - stop: the server ends in order when this ends.
         ///   - started: receives the port once connections are taken.
+        /// - Throws: ``StartError`` when it cannot listen there.
         package func run(
             signals: Bool = true, until stop: AsyncStream<Void>? = nil, started: @escaping @Sendable (Int) -> Void
         ) async throws {
@@ -30,7 +32,10 @@
             let application = Application(
                 responder: CallbackResponder { request, context in await respond(request, context) },
                 server: .http1(
-                    configuration: .init(additionalChannelHandlers: [DisconnectWatch()], idleTimeout: .seconds(600))),
+                    configuration: .init(
+                        additionalChannelHandlers: [
+                            DisconnectWatch(), ContinueHandler(bodyLimit: configuration.bodyLimit),
+                        ], idleTimeout: .seconds(600))),
                 configuration: ApplicationConfiguration(
                     address: .hostname(configuration.host, port: configuration.port), serverName: "infer"),
                 onServerRunning: { channel in started(channel.localAddress?.port ?? configuration.port) },
@@ -49,7 +54,17 @@
                 await group.triggerGracefulShutdown()
             }
             defer { stopper.cancel() }
-            try await group.run()
+            do {
+                try await group.run()
+            } catch let error as IOError {
+                let place = "\(configuration.host), port \(configuration.port)"
+                guard error.errnoCode == EADDRINUSE else {
+                    throw StartError("cannot listen at \(place): \(String(cString: strerror(error.errnoCode)))")
+                }
+                throw StartError("cannot listen at \(place): another program does; choose another port with --port")
+            } catch let error as SocketAddressError.UnknownHost {
+                throw StartError("cannot listen at '\(error.host)': there is no such host")
+            }
         }
 
         private func respond(_ request: Request, _ context: ConnectionContext) async -> Response {
@@ -146,6 +161,27 @@
         func channelInactive(context: ChannelHandlerContext) {
             tell()
             context.fireChannelInactive()
+        }
+    }
+
+    /// Tells clients that wait for it before they send a long body (`Expect: 100-continue`; RFC 9110, 10.1.1) to go on.
+    private final class ContinueHandler: ChannelInboundHandler, RemovableChannelHandler, Sendable {
+        typealias InboundIn = HTTPRequestPart
+        typealias OutboundOut = HTTPResponsePart
+
+        private let bodyLimit: Int
+
+        init(bodyLimit: Int) { self.bodyLimit = bodyLimit }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            if case .head(let request) = unwrapInboundIn(data),
+                request.headerFields[.expect]?.lowercased() == "100-continue",
+                // A body that is too long is refused unread.
+                request.headerFields[.contentLength].flatMap({ Int($0) }) ?? 0 <= bodyLimit
+            {
+                context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+            }
+            context.fireChannelRead(data)
         }
     }
 

@@ -45,12 +45,13 @@ struct ModelMemory: Sendable {
 
     /// Checks the file on the way.
     init(_ model: Model, limits: Scheduler.Limits) throws {
-        let length = try model.contextLength()
-        let figures = model.memory(contextLength: length)
+        let figures = model.memory(contextLength: try model.servedContextLength())
+        // A model that only makes vectors takes one text at a time and keeps nothing of it.
+        let isEncoder = model.architecture.isEncoder
         weights = figures.weights
-        sequences = figures.cache * limits.parallel
+        sequences = figures.cache * (isEncoder ? 1 : limits.parallel)
         scratch = figures.scratch
-        prefixes = limits.cacheBytes
+        prefixes = isEncoder ? 0 : limits.cacheBytes
     }
 }
 
@@ -62,15 +63,19 @@ actor ModelCatalog {
         let memory: ModelMemory
         let fileSize: Int
         let information: ModelInformation
+        let isEncoder: Bool
         var model: ServedModel?
         var loading: Task<ServedModel, any Error>?
         var lastUse = ContinuousClock.now
 
-        init(entry: ModelEntry, memory: ModelMemory, fileSize: Int, information: ModelInformation) {
+        init(
+            entry: ModelEntry, memory: ModelMemory, fileSize: Int, information: ModelInformation, isEncoder: Bool
+        ) {
             self.entry = entry
             self.memory = memory
             self.fileSize = fileSize
             self.information = information
+            self.isEncoder = isEncoder
         }
     }
 
@@ -80,6 +85,8 @@ actor ModelCatalog {
         var information: ModelInformation
         var fileSize: Int
         var isLoaded: Bool
+        /// It makes vectors and no text.
+        var isEncoder: Bool
     }
 
     private var places: [Place] = []
@@ -103,7 +110,7 @@ actor ModelCatalog {
             for name in [entry.name] + entry.aliases where !names.insert(name).inserted {
                 throw StartError("two models are called '\(name)'; give one another name with NAME=FILE")
             }
-            let probe = try GGUFLanguageModel(path: entry.path, configuration: configuration)
+            let probe = try GGUFLanguageModel(servedPath: entry.path, configuration: configuration)
             guard let engine = probe.engine else { throw StartError("\(entry.path) does not run on the engine") }
             let memory = try ModelMemory(engine, limits: limits)
             log(
@@ -119,7 +126,8 @@ actor ModelCatalog {
             }
             places.append(
                 Place(
-                    entry: entry, memory: memory, fileSize: engine.file.fileSize, information: probe.information))
+                    entry: entry, memory: memory, fileSize: engine.file.fileSize, information: probe.information,
+                    isEncoder: engine.architecture.isEncoder))
         }
     }
 
@@ -131,7 +139,9 @@ actor ModelCatalog {
 
     var listings: [Listing] {
         places.map {
-            Listing(entry: $0.entry, information: $0.information, fileSize: $0.fileSize, isLoaded: $0.model != nil)
+            Listing(
+                entry: $0.entry, information: $0.information, fileSize: $0.fileSize, isLoaded: $0.model != nil,
+                isEncoder: $0.isEncoder)
         }
     }
 

@@ -16,7 +16,7 @@ struct ServedText: Sendable {
         var promptScores: [TokenScore] = []
         for await event in events {
             switch event {
-            case .started: break
+            case .started, .openCall: break
             case .promptScores(let more): promptScores += more
             case .score(let score): scores.append(score)
             case .answer(let event): if case .text(let piece) = event { text += piece }

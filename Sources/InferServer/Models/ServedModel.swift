@@ -18,7 +18,7 @@ final class ServedModel: Sendable {
     ) throws {
         self.name = name
         self.path = path
-        model = try GGUFLanguageModel(path: path, configuration: configuration)
+        model = try GGUFLanguageModel(servedPath: path, configuration: configuration)
         information = model.information
         scheduler = try Scheduler(model, limits: limits, log: log)
     }

@@ -114,7 +114,7 @@ struct OllamaChat {
         let model = try await service.catalog.model(named: fields.string("model"))
         let loadTime = ContinuousClock.now - start
         let name = try fields.string("model") ?? model.name
-        let answering = try Answering(chat, model: model, request: request, deadline: service.deadline())
+        let answering = try service.answer(chat, model, request, streamsCalls: false)
         @Sendable func line(_ part: CollectedAnswer, isLast: Bool) -> JSONValue {
             var object = JSONObject([("model", .string(name)), ("created_at", .string(Self.now()))])
             for (key, value) in members(part) { object[key] = value }
@@ -134,7 +134,10 @@ struct OllamaChat {
                 for await (_, event) in answering.events() {
                     var part = CollectedAnswer()
                     part.add(event)
-                    if case .scores = event { continue }
+                    switch event {
+                    case .scores, .callBegan, .callArguments: continue
+                    default: break
+                    }
                     if let result = part.result {
                         service.log(request, model, [result])
                         if let failure = result.failure { return writer.sendLine(failure.ollama) }
@@ -174,7 +177,7 @@ struct OllamaChat {
                 for await event in events {
                     switch event {
                     case .answer(.text(let text)): writer.sendLine(line(text, nil))
-                    case .started, .promptScores, .score, .answer: break
+                    case .started, .promptScores, .score, .answer, .openCall: break
                     case .finished(let result):
                         let answer = result
                         writer.sendLine(answer.failure?.ollama ?? line("", result))

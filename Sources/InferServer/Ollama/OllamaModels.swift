@@ -35,6 +35,7 @@ struct OllamaModels {
         var capabilities: [JSONValue] = ["completion"]
         if template.contains("tools") { capabilities.append("tools") }
         if OutputSyntax(template: template).reasoning != nil { capabilities.append("thinking") }
+        if listing.isEncoder { capabilities = ["embedding"] }
         return .json([
             "modelfile": .string("FROM \(listing.entry.name)\n"), "parameters": "", "template": .string(template),
             "details": details(information),

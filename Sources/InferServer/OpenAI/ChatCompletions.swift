@@ -13,7 +13,7 @@ struct ChatCompletions {
         let wantsUsage = try fields["stream_options"].map { try Fields($0, path: "stream_options") }?.bool(
             "include_usage")
         let model = try await service.catalog.model(named: fields.string("model"))
-        let answering = try Answering(chat, model: model, request: request, deadline: service.deadline())
+        let answering = try service.answer(chat, model, request, streamsCalls: isStreamed)
         let head = Head(
             id: "chatcmpl-" + Identifiers.random(), created: Int(Date().timeIntervalSince1970),
             model: try fields.string("model") ?? model.name, showsScores: chat.settings.scoreAlternatives != nil)
@@ -106,12 +106,13 @@ struct ChatCompletions {
             case .scores(let scores): waitingScores[index] += scores
             case .content(let text): sendDelta(JSONObject([("content", .string(text))]))
             case .reasoning(let text): sendDelta(JSONObject([("reasoning_content", .string(text))]))
-            case .call(let call):
-                let place = calls[index]
-                calls[index] += 1
-                let (start, rest) = OpenAIParts.callDeltas(call, index: place, id: Identifiers.call())
+            case .callBegan(let name):
+                let start = OpenAIParts.callStart(name, index: calls[index], id: Identifiers.call())
                 sendDelta(JSONObject([("tool_calls", .array([start]))]))
-                sendDelta(JSONObject([("tool_calls", .array([rest]))]))
+            case .callArguments(let text):
+                let piece: JSONValue = ["index": .int(calls[index]), "function": ["arguments": .string(text)]]
+                sendDelta(JSONObject([("tool_calls", .array([piece]))]))
+            case .call: calls[index] += 1
             case .finished(let result):
                 results.append(result)
                 if let failure = result.failure {

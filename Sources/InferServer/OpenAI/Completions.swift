@@ -25,6 +25,7 @@ struct Completions {
         let format = model.format(grammar ?? fields["json_schema"].map { .schema($0) } ?? .text)
         var jobs: [ServingJob] = []
         for prompt in prompts {
+            service.logPrompt(promptText(prompt, model), request)
             for choice in 0..<settings.choices {
                 var job = settings.job(prompt.tokens, choice: choice)
                 job.format = format
@@ -178,7 +179,7 @@ struct Completions {
                                 send([choice(index, "", .null, result.finishReason)])
                             }
                             return (index, result)
-                        case .started, .promptScores, .answer: break
+                        case .started, .promptScores, .answer, .openCall: break
                         }
                     }
                     return (index, nil)

@@ -16,7 +16,7 @@ struct Embeddings {
             throw APIError.invalid("encoding_format is '\(format)', expected float or base64", param: "encoding_format")
         }
         let texts = try texts(fields, model)
-        let vectors = try await vectors(texts, fields, model)
+        let vectors = try await vectors(texts, fields, model, request)
         let count = texts.reduce(0) { $0 + $1.count }
         let data = vectors.enumerated().map { index, vector -> JSONValue in
             [
@@ -36,7 +36,7 @@ struct Embeddings {
         let model = try await service.catalog.model(named: fields.string("model"))
         var texts = try texts(fields, model)
         if try fields.bool("truncate") ?? true { texts = texts.map { Array($0.prefix(model.contextLength)) } }
-        let vectors = try await vectors(texts, fields, model)
+        let vectors = try await vectors(texts, fields, model, request)
         return .json([
             "model": .string(try fields.string("model") ?? model.name), "embeddings": .array(vectors.map(numbers)),
             "total_duration": .int(Int((ContinuousClock.now - start) / .nanoseconds(1))), "load_duration": 0,
@@ -48,7 +48,8 @@ struct Embeddings {
         let fields = try Fields(body: request.body)
         let model = try await service.catalog.model(named: fields.string("model"))
         guard let prompt = try fields.string("prompt") else { throw APIError.invalid("prompt is missing") }
-        let vectors = try await vectors([Array(tokens(prompt, model).prefix(model.contextLength))], fields, model)
+        let tokens = Array(tokens(prompt, model).prefix(model.contextLength))
+        let vectors = try await vectors([tokens], fields, model, request)
         return .json(["embedding": numbers(vectors[0])])
     }
 
@@ -86,8 +87,10 @@ struct Embeddings {
         model.model.tokenize(text, addSpecial: true, parseSpecial: false)
     }
 
-    private func vectors(_ texts: [[Int32]], _ fields: Fields, _ model: ServedModel) async throws -> [[Float]] {
-        let vectors = try await model.scheduler.embed(texts)
+    private func vectors(
+        _ texts: [[Int32]], _ fields: Fields, _ model: ServedModel, _ request: ServerRequest
+    ) async throws -> [[Float]] {
+        let vectors = try await model.scheduler.embed(texts, until: request.disconnected)
         let width = vectors.first?.count ?? 0
         guard let wanted = try fields.int("dimensions"), wanted != width else { return vectors }
         guard (1...max(width, 1)).contains(wanted) else {

@@ -43,18 +43,12 @@ enum OpenAIParts {
         ]
     }
 
-    /// A call as it is streamed: what it is, then its arguments.
-    static func callDeltas(_ call: Transcript.ToolCall, index: Int, id: String) -> (JSONValue, JSONValue) {
-        (
-            [
-                "index": .int(index), "id": .string(id), "type": "function",
-                "function": ["name": .string(call.toolName), "arguments": ""],
-            ],
-            [
-                "index": .int(index),
-                "function": ["arguments": .string(call.argumentsText)],
-            ]
-        )
+    /// A call as it is streamed: what it is; its arguments follow in pieces.
+    static func callStart(_ name: String, index: Int, id: String) -> JSONValue {
+        [
+            "index": .int(index), "id": .string(id), "type": "function",
+            "function": ["name": .string(name), "arguments": ""],
+        ]
     }
 
     /// A token's score in the chat API.

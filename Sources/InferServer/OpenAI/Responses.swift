@@ -15,9 +15,10 @@ struct Responses {
         }
         let chat = try Self.turn(fields)
         let model = try await service.catalog.model(named: fields.string("model"))
-        let answering = try Answering(chat, model: model, request: request, deadline: service.deadline())
+        let isStreamed = try fields.bool("stream") ?? false
+        let answering = try service.answer(chat, model, request, streamsCalls: isStreamed)
         let shell = Shell(fields, model: try fields.string("model") ?? model.name)
-        guard try fields.bool("stream") ?? false else {
+        guard isStreamed else {
             let answer = try await answering.collect()[0]
             if let result = answer.result { service.log(request, model, [result]) }
             var items: [JSONValue] = []
@@ -28,7 +29,8 @@ struct Responses {
                 items.append(Shell.message(answer.content, id: Shell.id("msg_"), status: "completed"))
             }
             items += answer.calls.map {
-                Shell.call($0, id: Shell.id("fc_"), callID: Identifiers.call(), status: "completed")
+                Shell.call(
+                    $0.toolName, $0.argumentsText, id: Shell.id("fc_"), callID: Identifiers.call(), status: "completed")
             }
             return .json(shell.response(items, result: answer.result))
         }
@@ -186,11 +188,10 @@ struct Shell: Sendable {
         ]
     }
 
-    static func call(_ call: Transcript.ToolCall, id: String, callID: String, status: String) -> JSONValue {
+    static func call(_ name: String, _ arguments: String, id: String, callID: String, status: String) -> JSONValue {
         [
-            "type": "function_call", "id": .string(id), "call_id": .string(callID), "name": .string(call.toolName),
-            "arguments": .string(status == "completed" ? call.argumentsText : ""),
-            "status": .string(status),
+            "type": "function_call", "id": .string(id), "call_id": .string(callID), "name": .string(name),
+            "arguments": .string(arguments), "status": .string(status),
         ]
     }
 }
@@ -200,6 +201,7 @@ struct ResponseEvents {
     private enum Open {
         case reasoning(id: String)
         case message(id: String)
+        case call(id: String, callID: String, name: String)
     }
 
     private let shell: Shell
@@ -239,9 +241,16 @@ struct ResponseEvents {
             send(
                 "response.output_text.delta",
                 place(id, [("content_index", 0), ("delta", .string(delta)), ("logprobs", [])]))
-        case .call(let call):
+        case .callBegan(let name):
             close()
-            add(call)
+            let (id, callID) = (Shell.id("fc_"), Identifiers.call())
+            open = .call(id: id, callID: callID, name: name)
+            announce(Shell.call(name, "", id: id, callID: callID, status: "in_progress"))
+        case .callArguments(let delta):
+            guard case .call(let id, _, _)? = open else { return }
+            text += delta
+            send("response.function_call_arguments.delta", place(id, [("delta", .string(delta))]))
+        case .call: close()
         case .finished(let result):
             if let failure = result.failure {
                 var error = failure.openAI["error"]?.objectValue ?? JSONObject()
@@ -249,8 +258,8 @@ struct ResponseEvents {
                 return send("error", error)
             }
             if items.isEmpty, open == nil { _ = openMessage() }
-            close()
             let isCut = result.finishReason == "length"
+            close(status: isCut ? "incomplete" : "completed")
             send(
                 isCut ? "response.incomplete" : "response.completed",
                 JSONObject([("response", shell.response(items, result: result))]))
@@ -284,18 +293,23 @@ struct ResponseEvents {
         send("response.output_item.added", JSONObject([("output_index", .int(items.count)), ("item", item)]))
     }
 
-    private mutating func close() {
+    private mutating func close(status: String = "completed") {
         switch open {
         case nil: return
         case .reasoning(let id):
             send("response.reasoning_text.done", place(id, [("content_index", 0), ("text", .string(text))]))
-            finish(Shell.reasoning(text, id: id, status: "completed"))
+            finish(Shell.reasoning(text, id: id, status: status))
         case .message(let id):
             send(
                 "response.output_text.done",
                 place(id, [("content_index", 0), ("text", .string(text)), ("logprobs", [])]))
             send("response.content_part.done", place(id, [("content_index", 0), ("part", Shell.textPart(text))]))
-            finish(Shell.message(text, id: id, status: "completed"))
+            finish(Shell.message(text, id: id, status: status))
+        case .call(let id, let callID, let name):
+            send(
+                "response.function_call_arguments.done",
+                place(id, [("arguments", .string(text)), ("name", .string(name))]))
+            finish(Shell.call(name, text, id: id, callID: callID, status: status))
         }
         open = nil
         text = ""
@@ -304,16 +318,5 @@ struct ResponseEvents {
     private mutating func finish(_ item: JSONValue) {
         send("response.output_item.done", JSONObject([("output_index", .int(items.count)), ("item", item)]))
         items.append(item)
-    }
-
-    private mutating func add(_ call: Transcript.ToolCall) {
-        let (id, callID) = (Shell.id("fc_"), Identifiers.call())
-        let arguments = call.argumentsText
-        announce(Shell.call(call, id: id, callID: callID, status: "in_progress"))
-        send("response.function_call_arguments.delta", place(id, [("delta", .string(arguments))]))
-        send(
-            "response.function_call_arguments.done",
-            place(id, [("arguments", .string(arguments)), ("name", .string(call.toolName))]))
-        finish(Shell.call(call, id: id, callID: callID, status: "completed"))
     }
 }

@@ -5,6 +5,11 @@ import InferKit
 enum AnswerEvent: Sendable {
     case reasoning(String)
     case content(String)
+    /// A call begins; its arguments follow.
+    case callBegan(name: String)
+    /// A piece of the open call's arguments: joined, the pieces are the arguments as JSON.
+    case callArguments(String)
+    /// The open call is complete.
     case call(Transcript.ToolCall)
     case scores([TokenScore])
     case finished(ServingResult)
@@ -49,6 +54,7 @@ struct CollectedAnswer: Sendable {
         switch event {
         case .reasoning(let text): reasoning += text
         case .content(let text): content += text
+        case .callBegan, .callArguments: break
         case .call(let call): calls.append(call)
         case .scores(let scores): self.scores += scores
         case .finished(let result): self.result = result
@@ -64,8 +70,10 @@ struct Answering: Sendable {
     private let allowsSeveralCalls: Bool
 
     /// Makes the prompt and starts one job per choice.
+    /// - Parameter streamsCalls: whether calls are of use before they are complete.
     init(
-        _ turn: ChatTurn, model: ServedModel, request: ServerRequest, deadline: ContinuousClock.Instant?
+        _ turn: ChatTurn, model: ServedModel, request: ServerRequest, deadline: ContinuousClock.Instant?,
+        streamsCalls: Bool
     ) throws(APIError) {
         let prompt = try model.prompt(for: turn)
         let checkpoints = model.checkpoints(of: prompt, turn)
@@ -76,6 +84,7 @@ struct Answering: Sendable {
             job.format = prompt.answer
             job.deadline = deadline
             job.id = request.id
+            job.streamsCalls = streamsCalls
             do {
                 streams.append(try model.scheduler.submit(job, until: request.disconnected))
             } catch {
@@ -116,14 +125,30 @@ struct Answering: Sendable {
 
     private func follow(_ events: AsyncStream<ServingEvent>, _ emit: (AnswerEvent) -> Void) async {
         var calls = 0
+        var isOpen = false
+        // The arguments of the open call that have been given.
+        var given = ""
+        func open(_ name: String, _ arguments: String) {
+            if !isOpen { emit(.callBegan(name: name)) }
+            isOpen = true
+            // A text that does not begin like what was given would be another call's; it is told at its end.
+            guard arguments.utf8.count > given.utf8.count, arguments.utf8.starts(with: given.utf8) else { return }
+            emit(.callArguments(String(decoding: arguments.utf8.dropFirst(given.utf8.count), as: UTF8.self)))
+            given = arguments
+        }
         for await event in events {
             switch event {
+            case .openCall(let call):
+                if allowsSeveralCalls || calls == 0 { open(call.name, call.arguments) }
             case .score(let score): emit(.scores([score]))
             case .answer(.text(let text)): emit(.content(text))
             case .answer(.reasoning(let text)): emit(.reasoning(text))
             case .answer(.toolCall(let call)):
                 calls += 1
-                if allowsSeveralCalls || calls == 1 { emit(.call(call)) }
+                guard allowsSeveralCalls || calls == 1 else { break }
+                open(call.toolName, call.argumentsText)
+                emit(.call(call))
+                (isOpen, given) = (false, "")
             case .started, .promptScores, .answer: break
             case .finished(let result): emit(.finished(result))
             }

@@ -9,6 +9,7 @@ package final class InferService: Sendable {
     let configuration: ServerConfiguration
     let startTime = ContinuousClock.now
     private let counters = Mutex<[String: Int]>([:])
+    private let isLoading = Mutex(false)
     private let logLine: @Sendable (String) -> Void
 
     /// - Throws: what is wrong with a model file or the configuration, or that the memory does not suffice.
@@ -20,8 +21,17 @@ package final class InferService: Sendable {
             budget: configuration.memoryBudget, log: log)
     }
 
-    /// Loads the first model ahead of the first request.
-    package func prepare() async throws { _ = try await catalog.model(named: nil) }
+    /// Loads the first model ahead of the first request. Until it is there `/health` says so; other requests wait.
+    package func prepare() async throws {
+        isLoading.withLock { $0 = true }
+        _ = try await catalog.model(named: nil)
+        isLoading.withLock { $0 = false }
+    }
+
+    func health() throws(APIError) -> ServerReply {
+        if isLoading.withLock({ $0 }) { throw .unavailable("Loading model") }
+        return .json(["status": "ok"])
+    }
 
     package func shutDown() async { await catalog.shutDown(grace: configuration.shutdownGrace) }
 
@@ -80,9 +90,19 @@ package final class InferService: Sendable {
             status: 204,
             headers: [
                 ("access-control-allow-methods", "GET, POST, OPTIONS"),
-                ("access-control-allow-headers", "authorization, content-type, x-api-key, anthropic-version"),
+                ("access-control-allow-headers", allowedHeaders(request)),
                 ("access-control-max-age", "86400"),
             ])
+    }
+
+    /// What the page asks for: official clients send headers of their own, and all are harmless here.
+    private func allowedHeaders(_ request: ServerRequest) -> String {
+        let wanted = request.headers["access-control-request-headers"] ?? ""
+        let isList = wanted.utf8.allSatisfy { 0x21...0x7E ~= $0 || $0 == 0x20 }
+        guard !wanted.isEmpty, wanted.utf8.count <= 2000, isList else {
+            return "authorization, content-type, x-api-key, anthropic-version"
+        }
+        return wanted
     }
 
     private func allowedOrigin(_ request: ServerRequest) -> String? {
@@ -156,6 +176,22 @@ package final class InferService: Sendable {
         }
         log(request, model, texts.values.map { $0.result })
         return jobs.indices.compactMap { texts[$0] }
+    }
+
+    /// Writes a conversation's prompt and starts its answers.
+    /// - Parameter streamsCalls: whether calls are of use before they are complete.
+    func answer(
+        _ turn: ChatTurn, _ model: ServedModel, _ request: ServerRequest, streamsCalls: Bool
+    ) throws(APIError) -> Answering {
+        let answering = try Answering(
+            turn, model: model, request: request, deadline: deadline(), streamsCalls: streamsCalls)
+        logPrompt(answering.prompt.text, request)
+        return answering
+    }
+
+    /// A prompt as a JSON string, so that it is one line whatever it holds; only where the operator wants it.
+    func logPrompt(_ text: String, _ request: ServerRequest) {
+        if configuration.logsPrompts { logLine("\(request.id) text=\(JSONValue.string(text).text())") }
     }
 
     /// A line about what was done, without any text of it.

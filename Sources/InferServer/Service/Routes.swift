@@ -40,7 +40,7 @@ enum Routes {
             "/responses": post { try await Responses(service: $0).reply(to: $1) },
             "/embeddings": post { try await Embeddings(service: $0).reply(to: $1) },
             "/models": get { service, _ in await ModelLists(service: service).all() },
-            "/health": get { _, _ in .json(["status": "ok"]) },
+            "/health": get { service, _ in try service.health() },
         ]
         var table: [String: Route] = [
             "/": get { Pages(service: $0).front($1) },

@@ -20,6 +20,8 @@ package struct ServerConfiguration: Sendable {
     package var shutdownGrace: Duration = .seconds(30)
     /// Bytes for all models that are loaded at a time.
     package var memoryBudget = Int.max
+    /// Whether the log holds what was asked.
+    package var logsPrompts = false
     /// Whether there is a page to chat at `/`.
     package var servesPage = true
 
