@@ -14,9 +14,11 @@ import time
 import traceback
 import urllib.parse
 import urllib.request
+from typing import Literal, Optional
 
 import anthropic
 import openai
+import pydantic
 
 base = sys.argv[1]
 seconds = float(sys.argv[2])
@@ -125,6 +127,36 @@ def _():
         response_format={"type": "json_schema", "json_schema": {"name": "sum", "schema": schema, "strict": True}},
     )
     assert isinstance(json.loads(reply.choices[0].message.content)["answer"], int), reply
+
+
+@check("openai: parse, with $defs and null")
+def _():
+    class Part(pydantic.BaseModel):
+        animal: Literal["fox", "hound"]
+
+    class Story(pydantic.BaseModel):
+        part: Part
+        other: Optional[Part]
+        ending: Literal["happy", "sad"]
+
+    reply = client.chat.completions.parse(
+        model="m",
+        messages=[{"role": "user", "content": "Tell me a story about a fox."}],
+        temperature=0,
+        max_tokens=400,
+        response_format=Story,
+    )
+    assert reply.choices[0].message.parsed.part.animal in ("fox", "hound"), reply
+
+
+@check("openai: embeddings")
+def _():
+    # The package asks for base64 and turns it into numbers.
+    reply = client.embeddings.create(model="m", input=["a fox", "a hound", "a fox"])
+    one, two, three = (item.embedding for item in reply.data)
+    assert one == three != two and abs(sum(value * value for value in one) - 1) < 1e-4
+    plain = client.embeddings.create(model="m", input="a fox", encoding_format="float").data[0].embedding
+    assert max(abs(a - b) for a, b in zip(one, plain)) < 1e-6 and reply.usage.prompt_tokens > 3
 
 
 @check("openai: completions with echo and logprobs")

@@ -23,6 +23,14 @@ package final class Compute: Sendable {
     /// How often the threads' scratch memory had to grow. It stops once every shape has run.
     package var growths: Int { pool.growths }
 
+    /// Runs `body` once for every index, on all threads: for work beside the operations, such as choosing the next
+    /// tokens of several sequences. It must not compute with this object itself.
+    package func forEach(_ count: Int, _ body: @escaping (Int) -> Void) {
+        pool.run(count, body) { body, indices, _ in
+            for index in indices { body(index) }
+        }
+    }
+
     /// Rows per chunk so that one chunk is worth handing to another thread: about 16 k values.
     @inline(__always)
     static func grain(_ valuesPerItem: Int) -> Int { max(1, 16_384 / max(valuesPerItem, 1)) }

@@ -9,7 +9,8 @@ struct Ticket: Sendable {
     let submitted: ContinuousClock.Instant
 }
 
-/// One running job: a sequence, what has been said, and what comes next. Belongs to the scheduler's thread.
+/// One running job: a sequence, what has been said, and what comes next. Belongs to the scheduler's thread, which lends
+/// it to one other for ``receive(_:at:)``.
 final class ServingSlot {
     let ticket: Ticket
     let state: SequenceState

@@ -207,13 +207,18 @@ final class StepLoop {
         var segment = 0
         model.forward(batch, work) { first, logits in
             tell()
+            var deliveries: [Delivery] = []
             for row in 0..<logits.rows {
                 let batchRow = Int(batch.logitRows[first + row])
                 while batch.segments[segment].rows.upperBound <= batchRow { segment += 1 }
                 let position = starts[segment] + batchRow - batch.segments[segment].rows.lowerBound
-                pieces[segment].slot.receive(
-                    UnsafeMutableBufferPointer(start: logits.row(row), count: logits.cols), at: position)
+                let slot = pieces[segment].slot
+                if deliveries.last?.slot !== slot { deliveries.append(Delivery(slot: slot)) }
+                deliveries[deliveries.count - 1].rows.append(
+                    (UnsafeMutableBufferPointer(start: logits.row(row), count: logits.cols), position))
             }
+            // Each sequence chooses for itself: with a large vocabulary that is work enough to share.
+            model.compute.forEach(deliveries.count) { [deliveries] in deliveries[$0].receive() }
         }
         tell()
         for slot in atCuts { remember(slot) }
@@ -221,6 +226,14 @@ final class StepLoop {
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         pacer.record(seconds: seconds, answers: answers, promptRows: batch.count - answers)
         meter.stepped(seconds: seconds, answers: answers, promptRows: batch.count - answers)
+    }
+
+    /// Logits for one sequence.
+    private struct Delivery {
+        let slot: ServingSlot
+        var rows: [(logits: UnsafeMutableBufferPointer<Float>, position: Int)] = []
+
+        func receive() { for (logits, position) in rows { slot.receive(logits, at: position) } }
     }
 
     /// Whose prompt goes on in this step, and by how many rows at most.
