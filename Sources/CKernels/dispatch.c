@@ -80,6 +80,17 @@ ck_isa ck_isa_selected(void) {
 // `format` is the first member of the implementation that holds it.
 static const ck_format_impl *implementation(const ck_format *f) { return (const ck_format_impl *)f; }
 
+// With so few tokens the weights' way from memory is what takes time.
+#define CK_FEW_TOKENS 8
+// Kernels ask for what lies ahead of them, so nobody has asked for the first weights of a product.
+#define CK_BEGINNING 8192
+
+static void prefetch_beginning(const ck_job *job) {
+    size_t bytes = job->rows * job->row_bytes;
+    if (bytes > CK_BEGINNING) bytes = CK_BEGINNING;
+    for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(job->w + at, 0, 2);
+}
+
 void ck_matmul_with(ck_isa isa, const ck_format *f, const void *w, size_t rows, size_t cols, const void *act,
                     size_t act_stride, const int32_t *index, size_t tokens, float *y, size_t y_stride,
                     void *scratch) {
@@ -98,6 +109,7 @@ void ck_matmul_with(ck_isa isa, const ck_format *f, const void *w, size_t rows, 
         .y_stride = y_stride,
         .scratch = scratch,
     };
+    if (tokens <= CK_FEW_TOKENS) prefetch_beginning(&job);
     ck_matmul_fn kernel = impl->matmul[isa] ? impl->matmul[isa] : impl->matmul[CK_ISA_SCALAR];
     kernel(&job);
 }

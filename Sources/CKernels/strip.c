@@ -1,7 +1,7 @@
 #include "strip.h"
 
 // Tokens whose accumulators are kept beside the strips; more tokens pack the strips again.
-#define CK_PART_TOKENS 192
+#define CK_PART_TOKENS 256
 // Strips that go through all tokens together, so that activations are read from the second level once for both.
 #define CK_PAIR 2
 // Up to this many bytes of activations stay in the second-level cache beside the next rows.
@@ -67,14 +67,15 @@ static void run_tiles(const ck_job *job, const ck_strip_code *code, const ck_str
     }
 }
 
-// Two ways to ask for weights before they are needed. With few tokens: the share of the next strips that belongs to
-// bytes [from, to) of these rows, in the order of memory, which the processor's own prefetching follows.
+// Two ways to ask for weights before they are needed. While activations leave room for them in the second level: the share
+// of the next strips that belongs to bytes [from, to) of these rows, in the order of memory, which the processor's own
+// prefetching follows.
 static void prefetch_strips(const uint8_t *w, size_t rows, size_t row_bytes, size_t from, size_t to) {
     const uint8_t *next = w + rows * row_bytes;
     for (size_t at = rows * from; at < rows * to; at += 64) __builtin_prefetch(next + at, 0, 2);
 }
 
-// With many tokens the next strips would be gone again before they begin: the next `bytes` bytes of the same rows.
+// And into the first level, once there is enough work before they are needed: the next `bytes` bytes of the same rows.
 static void prefetch_columns(const uint8_t *w, size_t rows, size_t row_bytes, size_t offset, size_t bytes) {
     size_t ahead = offset + bytes < row_bytes ? offset + bytes : rows * row_bytes;
     for (size_t r = 0; r < rows; r++) {
@@ -100,18 +101,27 @@ static void multiply(const ck_job *job, const ck_strip_code *code, const uint8_t
         size_t blocks = (job->cols - column < 256 ? job->cols - column : 256) / code->block;
         size_t bytes = blocks * code->block_bytes, offset = column / code->block * code->block_bytes;
         // In two parts: all at once they would hold every buffer for what misses the first level.
-        if (near) {
-            prefetch_strips(w, rows, job->row_bytes, offset, offset + bytes / 2);
-        } else {
-            prefetch_columns(w, rows, job->row_bytes, offset, bytes);
-        }
+        if (near) prefetch_strips(w, rows, job->row_bytes, offset, offset + bytes / 2);
         for (size_t s = 0; s < strips; s++) {
             code->pack(row[s], blocks, &scratch->strip[s]);
             if (unpacked) code->unpack(&scratch->strip[s]);
             for (size_t i = 0; i < CK_STRIP_ROWS; i++) row[s][i] += bytes;
         }
         if (near) prefetch_strips(w, rows, job->row_bytes, offset + bytes / 2, offset + bytes);
+        if (tokens > CK_STRIP_TOKENS) prefetch_columns(w, rows, job->row_bytes, offset, bytes);
         run_tiles(job, code, unpacked ? code->unpacked : code->packed, column, blocks, tokens, strips, scratch);
+    }
+}
+
+// The results of a strip's first `count` rows.
+static void store(const ck_job *job, float (*acc)[CK_STRIP_ROWS], size_t first, size_t tokens, size_t row,
+                  size_t count) {
+    float *y = job->y + first * job->y_stride + row;
+    if (count == CK_STRIP_ROWS) {
+        // A size known to the compiler needs no call.
+        for (size_t t = 0; t < tokens; t++) memcpy(y + t * job->y_stride, acc[t], sizeof acc[t]);
+    } else {
+        for (size_t t = 0; t < tokens; t++) memcpy(y + t * job->y_stride, acc[t], count * sizeof(float));
     }
 }
 
@@ -129,10 +139,7 @@ void ck_strip_matmul(const ck_job *job, const ck_strip_code *code) {
             multiply(job, code, job->w + r * job->row_bytes, rows, tokens, near, scratch);
             for (size_t at = 0; at < rows; at += CK_STRIP_ROWS) {
                 size_t count = rows - at < CK_STRIP_ROWS ? rows - at : CK_STRIP_ROWS;
-                for (size_t t = 0; t < tokens; t++) {
-                    float *y = job->y + (first + t) * job->y_stride + r + at;
-                    memcpy(y, scratch->acc[at / CK_STRIP_ROWS][t], count * sizeof(float));
-                }
+                store(job, scratch->acc[at / CK_STRIP_ROWS], first, tokens, r + at, count);
             }
         }
     }

@@ -64,21 +64,55 @@ extension Compute {
             let kind = experts.down.format.activation
             let hidden = activate(experts.activation, gate, up, kind, workspace)
             if let observer { groups.report([experts.down], hidden, byToken: false, to: observer) }
-            combine(groups, hidden, experts, into: out)
+            combine(groups, hidden, experts, workspace, into: out)
         }
     }
 
-    /// out[t] = Σ over t's pairs of weight · (down_expert · hidden[pair] + bias). Each chunk makes some columns of
-    /// `out` from all experts in rising order, so nothing but the sum is ever stored.
-    private func combine(_ groups: ExpertGroups, _ hidden: Activations, _ experts: Experts, into out: Matrix) {
-        // About 32 chunks, whole panels of 32 rows.
-        let chunk = max(64, (experts.dim / 32 + 31) / 32 * 32)
+    /// out[t] = Σ over t's pairs of weight · (down_expert · hidden[pair] + bias), experts in rising order.
+    private func combine(
+        _ groups: ExpertGroups, _ hidden: Activations, _ experts: Experts, _ workspace: Workspace, into out: Matrix
+    ) {
+        if MatmulTiling.streams(tokens: groups.mostPairs) {
+            // Long pieces of memory in a row matter more than storing the few results before they are added.
+            let results = workspace.matrix(rows: groups.pairs, cols: experts.dim)
+            let chunk = ExpertProduct.rowChunk(experts.down)
+            let down = ExpertProduct(experts.down, experts.downBias, hidden, results, rowChunk: chunk)
+            multiply(groups, down, nil, byToken: false)
+            sum(groups, results, into: out)
+        } else {
+            combineByColumns(groups, hidden, experts, into: out)
+        }
+    }
+
+    /// out[t] = Σ over t's pairs of weight · results[pair].
+    private func sum(_ groups: ExpertGroups, _ results: Matrix, into out: Matrix) {
+        let width = 64
+        let pieces = (out.cols + width - 1) / width
+        let grain = Self.grain(groups.pairs * width)
+        pool.run(pieces, grain: grain, (groups, results, out)) { job, pieces, _ in
+            let (groups, results, out) = job
+            let first = pieces.lowerBound * width
+            let count = min(pieces.count * width, out.cols - first)
+            for token in 0..<out.rows { (out.row(token) + first).update(repeating: 0, count: count) }
+            for pair in 0..<groups.pairs {
+                ck_add_scaled(
+                    out.row(Int(groups.tokenOfPair[pair])) + first, results.row(pair) + first,
+                    groups.weightOfPair[pair], count)
+            }
+        }
+    }
+
+    /// The same for many tokens: each chunk makes some columns of `out` from all experts, so nothing but the sum is ever
+    /// stored.
+    private func combineByColumns(
+        _ groups: ExpertGroups, _ hidden: Activations, _ experts: Experts, into out: Matrix
+    ) {
+        // Every expert begins anew in every chunk, so these are no smaller than it takes to come out nearly even.
+        let chunk = max(64, (experts.dim / (4 * threads) + 31) / 32 * 32)
         let down = ExpertProduct(experts.down, experts.downBias, hidden, out, rowChunk: chunk)
         let matmulScratch = (down.scratch + 63) & ~63
-        let streams = MatmulTiling.streams(tokens: groups.mostPairs)
-        let scratch = matmulScratch + groups.mostPairs * (streams ? experts.dim : chunk) * 4
         let job = (groups, down, out, matmulScratch)
-        pool.run(down.chunks, tapering: streams, scratch: scratch, job) { job, chunks, worker in
+        pool.run(down.chunks, scratch: matmulScratch + groups.mostPairs * chunk * 4, job) { job, chunks, worker in
             let (groups, down, out, matmulScratch) = job
             let tile = (worker.scratch + matmulScratch).assumingMemoryBound(to: Float.self)
             let first = chunks.lowerBound * down.rowChunk
@@ -119,16 +153,28 @@ extension Compute {
 
     /// Gate (if any) and up projections of every pair by its expert.
     private func project(_ groups: ExpertGroups, _ x: Activations, _ experts: Experts, _ gate: Matrix, _ up: Matrix) {
-        let chunk = MatmulTiling(rows: experts.width, rowBytes: experts.up.rowBytes, tokens: 1).rowChunk
+        let chunk = ExpertProduct.rowChunk(experts.up)
         let second = ExpertProduct(experts.up, experts.upBias, x, up, rowChunk: chunk)
-        let first = experts.gate.map { ExpertProduct($0, experts.gateBias, x, gate, rowChunk: chunk) } ?? second
-        let products = experts.gate == nil ? 1 : 2
+        if let weight = experts.gate {
+            let first = ExpertProduct(weight, experts.gateBias, x, gate, rowChunk: chunk)
+            multiply(groups, first, second, byToken: true)
+        } else {
+            multiply(groups, second, nil, byToken: true)
+        }
+    }
+
+    /// One or two products of the same shape for every pair: all (expert, product, rows) pieces are one list.
+    private func multiply(
+        _ groups: ExpertGroups, _ first: ExpertProduct, _ second: ExpertProduct?, byToken: Bool
+    ) {
+        let products = second == nil ? 1 : 2
+        let second = second ?? first
         let scratch = max(first.scratch, second.scratch)
         let units = groups.active * products * first.chunks
         let streams = MatmulTiling.streams(tokens: groups.mostPairs)
-        let job = (groups, first, second, products)
+        let job = (groups, first, second, products, byToken)
         pool.run(units, tapering: streams, scratch: scratch, job) { job, units, worker in
-            let (groups, first, second, products) = job
+            let (groups, first, second, products, byToken) = job
             var unit = units.lowerBound
             while unit < units.upperBound {
                 let group = unit / (products * first.chunks)
@@ -136,7 +182,7 @@ extension Compute {
                 let chunk = unit % first.chunks
                 let chunks = chunk..<min(chunk + units.upperBound - unit, first.chunks)
                 let target = product.out.row(Int(groups.firstPair[group])) + chunk * product.rowChunk
-                _ = product.run(chunks, groups, group, byToken: true, target, product.out.stride, worker.scratch)
+                _ = product.run(chunks, groups, group, byToken: byToken, target, product.out.stride, worker.scratch)
                 unit += chunks.count
             }
         }
@@ -236,6 +282,13 @@ private struct ExpertProduct {
         self.out = out
         self.rowChunk = rowChunk
         chunks = (weight.rows + rowChunk - 1) / rowChunk
+    }
+
+    /// Rows of a chunk, whole panels of 32: even parts of an expert, of about 256 KiB. Every beginning costs a stream from
+    /// memory something, and chunks of this size still come out nearly even between threads.
+    static func rowChunk(_ weight: Weight) -> Int {
+        let chunks = max(1, weight.rowBytes * weight.rows >> 18)
+        return ((weight.rows + chunks - 1) / chunks + 31) / 32 * 32
     }
 
     var scratch: Int { ck_matmul_scratch_bytes(format, cols) }
