@@ -62,6 +62,8 @@ final class Blueprint {
         put(key, .array(GGUFArray(values.map { Int32(clamping: $0) })))
     }
 
+    func set(_ key: String, _ values: [Double]) { put(key, .array(GGUFArray(values.map { Float($0) }))) }
+
     /// Always a list.
     func setList(_ key: String, _ values: [Int]) {
         put(key, .array(GGUFArray(values.map { Int32(clamping: $0) })))

@@ -118,14 +118,21 @@ struct Checkpoint {
                 tensors[name] = tensor
                 continue
             }
-            guard let scale = stored["\(name)_scale_inv"] ?? stored["\(name)_scale"] else {
+            guard let scale = stored["\(name)_scale_inv"] ?? stored["\(name)_scale"] ?? stored[Self.shortScale(name)]
+            else {
                 throw .missingTensor(name: "\(name)_scale_inv", expected: [])
             }
             tensors[name] = try tensor.scaled(by: scale, blockSize: blockSize)
         }
     }
 
+    /// `X.scale` of `X.weight`, as DeepSeek-V4 has it.
+    private static func shortScale(_ weight: String) -> String {
+        weight.hasSuffix(".weight") ? "\(weight.dropLast(7)).scale" : "\(weight).scale"
+    }
+
     private static func weightOfScale(_ name: String) -> String? {
+        if name.hasSuffix(".scale") { return "\(name.dropLast(6)).weight" }
         for suffix in ["_scale_inv", "_scale"] where name.hasSuffix(suffix) {
             return String(name.dropLast(suffix.count))
         }

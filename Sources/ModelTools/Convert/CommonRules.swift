@@ -190,11 +190,11 @@ extension Blueprint {
     /// Embedding table, last norm and output.
     func ends(
         _ width: Int, embedding: String = "model.embed_tokens", norm: String = "model.norm",
-        normName: String = "output_norm", plusOne: Bool = false
+        normName: String = "output_norm", output: String = "lm_head", plusOne: Bool = false
     ) throws(ConvertError) {
         guard !isAdapter else {
             // Both tables can be adapted, whatever their length.
-            for (name, source) in [("token_embd", embedding), ("output", "lm_head")] where has("\(source).weight") {
+            for (name, source) in [("token_embd", embedding), ("output", output)] where has("\(source).weight") {
                 let rows = try rowCount("\(source).weight", columns: nil)
                 try outside.matrix(name, source, in: width, out: rows)
             }
@@ -204,11 +204,11 @@ extension Blueprint {
         set("vocab_size", vocabulary)
         try outside.matrix("token_embd", embedding, in: width, out: vocabulary)
         try outside.norm(normName, norm, width, plusOne: plusOne)
-        let isTied = try config.bool("tie_word_embeddings", default: !has("lm_head.weight"))
+        let isTied = try config.bool("tie_word_embeddings", default: !has("\(output).weight"))
         if isTied {
-            ignore { $0 == "lm_head.weight" }
+            ignore { $0 == "\(output).weight" }
         } else {
-            try outside.matrix("output", "lm_head", in: width, out: vocabulary)
+            try outside.matrix("output", output, in: width, out: vocabulary)
         }
     }
 
@@ -291,15 +291,19 @@ extension Blueprint {
     }
 
     /// All experts in two tensors: [experts, gate below up, in] and [experts, out, in].
-    /// - Parameters: full names after the layer's prefix.
+    /// - Parameters:
+    ///   - gateUp: the name after the layer's prefix, as `down`.
+    ///   - keepsFused: for families whose readers want gate and up in one tensor.
     func stackedExperts(
-        _ layer: TensorScope, count: Int, _ width: Int, _ hidden: Int, gateUp: String, down: String
+        _ layer: TensorScope, count: Int, _ width: Int, _ hidden: Int, gateUp: String, down: String,
+        keepsFused: Bool = false
     ) throws(ConvertError) {
         guard
             let both = try take(layer.from + gateUp, rows: count * 2 * hidden, columns: width),
             let down = try take(layer.from + down, rows: count * width, columns: hidden)
         else { return }
-        for (name, offset) in [("ffn_gate_exps", 0), ("ffn_up_exps", hidden)] {
+        if keepsFused { add("\(layer.to)ffn_gate_up_exps.weight", [width, 2 * hidden, count], both) }
+        for (name, offset) in keepsFused ? [] : [("ffn_gate_exps", 0), ("ffn_up_exps", hidden)] {
             let part = TensorValues.rows(both, count: count * hidden) {
                 $0 / hidden * 2 * hidden + $0 % hidden + offset
             }

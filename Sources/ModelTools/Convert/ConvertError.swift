@@ -24,7 +24,7 @@ package enum ConvertError: Error, Equatable, CustomStringConvertible {
         case .file(let path, let reason): "\(path): \(reason)"
         case .format(let path, let field, let found, let expected),
             .tokenizer(let path, let field, let found, let expected):
-            "\(path): \(field) is \(found.printable(limit: 300)), expected \(expected)"
+            "\(path): \(field.printable(limit: 300)) is \(found.printable(limit: 300)), expected \(expected)"
         case .unknownArchitecture(let found, let known):
             "cannot convert the architecture \"\(found.printable(limit: 100))\"; these work: "
                 + known.joined(separator: ", ")

@@ -64,6 +64,7 @@ package struct ConvertPlan {
         var metadata = blueprint.metadata
         metadata.insert(("general.type", .string("model")), at: 1)
         metadata.insert(("general.name", .string(Self.name(of: folder))), at: 2)
+        metadata += try Self.pooling(folder, blueprint.architecture)
         metadata += try Self.samplingDefaults(folder)
         metadata += Self.formatKeys(mixture)
         self.metadata = metadata + tokenizer
@@ -129,6 +130,8 @@ package struct ConvertPlan {
             var type = GGUFTensorType.f32
             if item.values.isPacked {
                 type = .mxfp4
+            } else if item.values.isInteger {
+                type = .i32
             } else if QuantizePlan.isQuantizable(item.name, item.dimensions) {
                 type = mixture.type(
                     ofMatrix: item.name, dimensions: item.dimensions, valueIndex: valueIndex, facts: facts)
@@ -161,6 +164,17 @@ package struct ConvertPlan {
 
     private static func name(of folder: String) -> String {
         URL(filePath: folder).standardizedFileURL.lastPathComponent
+    }
+
+    /// How vectors of a text's tokens become one, as sentence-transformers notes it (`llama_pooling_type`).
+    private static func pooling(_ folder: String, _ architecture: String) throws(ConvertError) -> [(String, GGUFValue)]
+    {
+        let settings = try JSONFile.readIfPresent("\(folder)/1_Pooling/config.json") ?? JSONObject()
+        let modes: [(String, UInt32)] = [
+            ("pooling_mode_mean_tokens", 1), ("pooling_mode_cls_token", 2), ("pooling_mode_lasttoken", 3),
+        ]
+        guard let mode = modes.first(where: { settings[$0.0]?.boolValue == true }) else { return [] }
+        return [("\(architecture).pooling_type", .uint32(mode.1))]
     }
 
     /// What `generation_config.json` says about drawing tokens, under the names of `gguf`'s constants.

@@ -12,7 +12,7 @@ package struct Converter {
 
     /// - Throws: `ConvertError.unsupportedTarget`.
     package init(_ plan: ConvertPlan, threads: Int) throws(ConvertError) {
-        for item in plan.items where !item.values.isPacked && RowEncoder(item.type) == nil {
+        for item in plan.items where !item.values.isPacked && item.type != .i32 && RowEncoder(item.type) == nil {
             throw .unsupportedTarget(item.type)
         }
         self.plan = plan
@@ -47,10 +47,14 @@ package struct Converter {
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, pieceRows * rowBytes), alignment: 64)
         defer { piece.deallocate() }
         guard let target = piece.baseAddress else { return }
-        if item.values.isPacked {
+        if item.values.isPacked || item.type == .i32 {
             for first in stride(from: 0, to: rows, by: pieceRows) {
                 let end = min(rows, first + pieceRows)
-                try item.values.readPacked(first..<end, into: target)
+                if item.type == .i32 {
+                    try item.values.readIntegers(first..<end, into: target.assumingMemoryBound(to: Int32.self))
+                } else {
+                    try item.values.readPacked(first..<end, into: target)
+                }
                 try sink(UnsafeRawBufferPointer(rebasing: piece[..<((end - first) * rowBytes)]))
             }
             return

@@ -29,7 +29,7 @@ struct HFFamily: Sendable {
     static let all: [HFFamily] = [
         llama, mixtral, qwen2, qwen2MoE, qwen3, qwen3MoE, qwen35, gptOss, olmoe, phi3, phiMoE, gemma4, glm4MoE,
         ernie45MoE,
-        lfm2MoE, graniteHybrid, nemotronH, deepSeek2, deepSeek32, miniMaxM2, seedOss, bert, kimiLinear,
+        lfm2MoE, graniteHybrid, nemotronH, deepSeek2, deepSeek32, deepSeek4, miniMaxM2, seedOss, bert, kimiLinear,
     ]
 
     static var names: [String] { all.flatMap(\.classes).sorted() }

@@ -16,7 +16,7 @@ struct LoRAAdapter: TensorSource {
     /// - Throws: `ConvertError.config`, and those of reading.
     init(_ settings: JSONObject, folder: String) throws(ConvertError) {
         func refuse(_ key: String, _ found: String, _ expected: String) -> ConvertError {
-            .config(key: "adapter's \(key)", found: found, expected: expected)
+            .format(path: "\(folder)/adapter_config.json", field: key, found: found, expected: expected)
         }
         let kind = settings["peft_type"]?.stringValue ?? "LORA"
         guard kind == "LORA" else { throw refuse("peft_type", kind, "LORA") }

@@ -86,6 +86,25 @@ struct StoredTensor: Sendable {
         }
     }
 
+    /// Reads rows of whole numbers that 32 bits can hold.
+    func readIntegers(_ range: Range<Int>, into target: UnsafeMutablePointer<Int32>) throws(ConvertError) {
+        let count = range.count * columns
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count * type.byteCount), alignment: 16)
+        defer { bytes.deallocate() }
+        let used = UnsafeMutableRawBufferPointer(rebasing: bytes[..<(count * type.byteCount)])
+        try file.read(used, at: entry.offset + range.lowerBound * columns * type.byteCount)
+        for index in 0..<count {
+            let wide =
+                type == .i64
+                ? Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 * index, as: Int64.self))
+                : Int64(Int32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4 * index, as: Int32.self)))
+            guard let value = Int32(exactly: wide) else {
+                throw .tensorType(name: name, found: "\(wide)", expected: "numbers of 32 bits")
+            }
+            target[index] = value
+        }
+    }
+
     private func decode(
         _ bytes: UnsafeRawBufferPointer, _ count: Int, into target: UnsafeMutablePointer<Float>
     ) throws(ConvertError) {

@@ -67,7 +67,17 @@ indirect enum TensorValues: Sendable {
         }
     }
 
+    /// True for a table of whole numbers, which stay such.
+    var isInteger: Bool {
+        if case .stored(let tensor) = self { tensor.type == .i64 || tensor.type == .i32 } else { false }
+    }
+
     // MARK: Reading
+
+    /// Reads rows of whole numbers; only where `isInteger`.
+    func readIntegers(_ range: Range<Int>, into target: UnsafeMutablePointer<Int32>) throws(ConvertError) {
+        if case .stored(let tensor) = self { try tensor.readIntegers(range, into: target) }
+    }
 
     /// Reads rows as floats.
     /// - Parameter target: room for as many rows.

@@ -107,7 +107,12 @@ extension Blueprint {
         set("logit_scale", try config.double("logits_scaling"))
         if mixture { set("expert_shared_feed_forward_length", shared) }
         let heads = try config.int("mamba_n_heads", in: 1...4096)
-        let headDim = try config.int("mamba_d_head", in: 1...4096)
+        // Older configurations say "auto".
+        let expanded = try config.int("mamba_expand", in: 1...64, default: 2) * sizes.width / heads
+        let headDim = config.number("mamba_d_head") ?? expanded
+        guard 1...4096 ~= headDim else {
+            throw config.conflict("mamba_d_head", found: headDim, expected: "1 to 4096")
+        }
         let groups = try config.int("mamba_n_groups", in: 1...1024)
         let state = try config.int("mamba_d_state", in: 1...1024)
         let taps = try config.int("mamba_d_conv", in: 1...16)
@@ -164,17 +169,21 @@ extension Blueprint {
                 "layers_block_type", found: String(kinds.prefix(40)), expected: "mamba, attention, mlp or moe per layer"
             )
         }
-        let sizes = try DecoderSizes(config, layers: kinds.count)
+        var sizes = try DecoderSizes(config, layers: kinds.count)
+        if !config.has("head_dim"), let headDim = try config.optionalInt("attention_head_dim", in: 2...4096) {
+            sizes = DecoderSizes(sizes, headsKV: sizes.headsKV, headDim: headDim)
+        }
+        let epsilon = ["layer_norm_epsilon", "rms_norm_eps"].first { config.has($0) } ?? "norm_eps"
         let mixture = kinds.contains("E")
         let dense = try config.int("intermediate_size", in: 1...(1 << 20))
         let expertWidth = mixture ? try config.int("moe_intermediate_size", in: 1...(1 << 20)) : 0
         let widths = kinds.map { $0 == "-" ? dense : $0 == "E" ? expertWidth : 0 }
         try decoderKeys(
             sizes, headsKV: kinds.map { $0 == "*" ? sizes.headsKV : 0 }, feedForward: widths,
-            epsilon: config.has("layer_norm_epsilon") ? "layer_norm_epsilon" : "norm_eps",
+            epsilon: epsilon,
             epsilonKey: "attention.layer_norm_rms_epsilon")
         // Readers look for one or the other.
-        set("attention.layer_norm_epsilon", try config.double("layer_norm_epsilon", default: 1e-5))
+        set("attention.layer_norm_epsilon", try config.double(epsilon, default: 1e-6))
         // Attention does not rotate; readers of these files expect the keys all the same.
         set("rope.dimension_count", sizes.headDim)
         set("rope.scaling.finetuned", false)

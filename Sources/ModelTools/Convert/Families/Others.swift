@@ -166,7 +166,7 @@ extension Blueprint {
             try layer.vector("ffn_down_exps.scale", "router.per_expert_scale", experts.count)
             try stackedExperts(
                 layer, count: experts.count, sizes.width, experts.width, gateUp: "experts.gate_up_proj",
-                down: "experts.down_proj")
+                down: "experts.down_proj", keepsFused: true)
         }
     }
 

@@ -312,7 +312,8 @@ struct TokenizerFiles {
             if role == "eos" { eos = id }
         }
         // What else ends an answer.
-        let ends = Self.ids(generation["eos_token_id"]) + Self.ids(config.root["eos_token_id"])
+        let ends = [generation["eos_token_id"], config.root["eos_token_id"], config.text["eos_token_id"]].flatMap(
+            Self.ids)
         var others: [Int] = []
         for id in ends where id != eos && !others.contains(id) && 0..<table.texts.count ~= id { others.append(id) }
         if let eot = others.first { put("eot", eot) }
