@@ -22,6 +22,9 @@ let package = Package(
     targets: [
         // C holds the block layouts and the innermost SIMD loops, nothing else.
         .target(name: "CKernels"),
+        .systemLibrary(
+            name: "COpenBLAS",
+            providers: [.apt(["libopenblas-dev", "liblapacke-dev"]), .brew(["openblas", "lapack"])]),
         .target(name: "GGUF"),
         .target(name: "Tokenization", dependencies: ["GGUF"]),
         .target(name: "ChatTemplates"),
@@ -35,7 +38,8 @@ let package = Package(
             ],
             // The page to chat with becomes part of the program.
             resources: [.embedInCode("Page/chat.html")]),
-        .target(name: "ModelTools", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF"]),
+        .target(
+            name: "ModelTools", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF", "COpenBLAS"]),
         .executableTarget(
             name: "InferCLI",
             dependencies: [

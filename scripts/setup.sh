@@ -8,6 +8,8 @@ packages=(
     git:git
     binutils:ld
     libc6-dev:/usr/include/stdio.h
+    "libopenblas-dev:/usr/lib/$(uname -m)-linux-gnu/libopenblas.so"
+    liblapacke-dev:/usr/include/lapacke.h
 )
 
 require_swift() {

@@ -27,6 +27,7 @@ struct Infer: AsyncParsableCommand {
             Split.self,
             Merge.self,
             Convert.self,
+            Calibrate.self,
             Quantize.self,
             Synth.self,
             Debug.self,

@@ -12,7 +12,14 @@ struct Quantize: ParsableCommand {
             The source holds F32, F16, BF16 or Q8_0 weights; the target is a number format or one of the mixtures \
             people know. A run that is broken off goes on where it was when it is called again.
 
+            With --text the model reads a text first, to learn where errors cost most. With --gptq the rounding \
+            errors of each column are then made up for by the columns behind it, so that products with what the model \
+            saw change least; it takes longer, and memory for the square of a layer's width. With --budget instead of \
+            a type the format of each matrix is chosen such that the predictions change least at that size.
+
               infer quantize model-f16.gguf model-q4.gguf Q4_K_M
+              infer quantize model-f16.gguf model-q4.gguf Q4_K_M --text text.txt --gptq
+              infer quantize model-f16.gguf model-small.gguf --budget 3.9bpw --text text.txt
               infer quantize model-f16.gguf model-q4.gguf Q4_K_M --tensor-type 'ffn_down=Q6_K' --dry-run
             """)
 
@@ -23,7 +30,10 @@ struct Quantize: ParsableCommand {
     var target: String
 
     @Argument(help: ArgumentHelp("\(QuantMixture.all.map { $0.name }.joined(separator: ", ")).", valueName: "type"))
-    var type: String
+    var type: String?
+
+    @Option(help: ArgumentHelp("Bits per weight over the whole file, instead of a type.", valueName: "bits"))
+    var budget: BitsPerWeight?
 
     @Option(
         help: ArgumentHelp(
@@ -40,9 +50,13 @@ struct Quantize: ParsableCommand {
     @Option(help: ArgumentHelp("An importance matrix: which columns matter.", valueName: "file"))
     var imatrix: String?
 
-    @Option(
-        name: [.customShort("t"), .long], help: ArgumentHelp("Threads (default: physical cores).", valueName: "n"))
-    var threads: Int?
+    @Option(help: ArgumentHelp("A text like what the model is for, which it reads first.", valueName: "file"))
+    var text: String?
+
+    @Flag(help: "Compensate for rounding errors (GPTQ); needs --text.")
+    var gptq = false
+
+    @OptionGroup var reading: ReadingOptions
 
     @Flag(help: "Show the tensors and the size without writing.")
     var dryRun = false
@@ -51,27 +65,40 @@ struct Quantize: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard QuantMixture(name: type) != nil else {
+        guard (type == nil) != (budget == nil) else { throw ValidationError("give either a type or --budget") }
+        if let type, QuantMixture(name: type) == nil {
             throw ValidationError(
                 "unknown type \(type); there are: \(QuantMixture.all.map { $0.name }.joined(separator: ", "))")
         }
+        if gptq || budget != nil, text == nil {
+            throw ValidationError("\(gptq ? "--gptq" : "--budget") needs --text: a text for the model to read")
+        }
+        if text != nil, imatrix != nil { throw ValidationError("--text and --imatrix exclude each other") }
         _ = try exceptions()
-        if let threads, !(1...1024 ~= threads) { throw ValidationError("--threads must be 1 to 1024") }
     }
 
     func run() throws {
-        guard let mixture = QuantMixture(name: type) else { return }
+        let start = ContinuousClock().now
         let file = try GGUFFile(path: source)
-        let plan = try QuantizePlan(file, mixture: mixture, exceptions: try exceptions())
-        let clock = ContinuousClock()
-        let start = clock.now
-        if !dryRun {
-            let importance = try imatrix.map { try ImportanceMatrix(path: $0) }
-            let quantizer = try Quantizer(
-                file, plan: plan, importance: importance, threads: threads ?? EngineOptions().threads)
-            try write(quantizer)
+        let threads = reading.threads ?? EngineOptions().threads
+        let exceptions = try exceptions()
+        // What can be refused without reading the text is refused before it.
+        let stated = try type.flatMap(QuantMixture.init(name:)).map {
+            try QuantizePlan(file, mixture: $0, exceptions: exceptions)
         }
-        let report = QuantizeReport(file: file, plan: plan, target: dryRun ? nil : target, seconds: clock.now - start)
+        var lessons: TextLessons?
+        if let text, !dryRun || budget != nil {
+            lessons = try TextLessons(file, reading.pieces(of: text, for: file), threads: threads)
+        }
+        let plan = try stated ?? budgetPlan(file, lessons, exceptions)
+        if !dryRun {
+            let importance = try lessons?.importance ?? imatrix.map { try ImportanceMatrix(path: $0) }
+            let compensator = gptq ? try lessons?.compensator() : nil
+            try write(
+                try Quantizer(file, plan: plan, importance: importance, compensator: compensator, threads: threads))
+        }
+        let report = QuantizeReport(
+            file: file, plan: plan, target: dryRun ? nil : target, seconds: ContinuousClock().now - start)
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -79,6 +106,14 @@ struct Quantize: ParsableCommand {
         } else {
             print(report.text)
         }
+    }
+
+    private func budgetPlan(
+        _ file: GGUFFile, _ lessons: TextLessons?, _ exceptions: QuantizePlan.Exceptions
+    ) throws -> QuantizePlan {
+        guard let lessons, let budget else { throw CommandError("--budget needs --text") }
+        let candidates = try lessons.sensitivities(scratchPath: target + ".probe")
+        return try QuantizePlan(file, bitsPerWeight: budget.value, candidates, exceptions: exceptions)
     }
 
     private func write(_ quantizer: Quantizer) throws {

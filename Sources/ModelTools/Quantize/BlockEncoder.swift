@@ -7,201 +7,246 @@ struct BlockEncoder: Sendable {
     let type: GGUFTensorType
     /// Fills one block's bytes from as many values as the block has (a multiple of 16).
     let encode: @Sendable (WeightedValues, BlockBuffer) -> Void
+    /// Does one row's part of an error-compensating step.
+    let compensate: @Sendable (CompensationStep, Int, UnsafeMutableRawPointer) -> Void
 
     /// What `infer quantize` can write besides F32, F16 and BF16, which need no search.
     static let all: [BlockEncoder] = [
-        BlockEncoder(type: .q4_0, encode: q4_0), BlockEncoder(type: .q4_1, encode: q4_1),
-        BlockEncoder(type: .q5_0, encode: q5_0), BlockEncoder(type: .q5_1, encode: q5_1),
-        BlockEncoder(type: .q8_0, encode: q8_0), BlockEncoder(type: .q2_K, encode: q2_K),
-        BlockEncoder(type: .q3_K, encode: q3_K), BlockEncoder(type: .q4_K, encode: q4_K),
-        BlockEncoder(type: .q5_K, encode: q5_K), BlockEncoder(type: .q6_K, encode: q6_K),
-        BlockEncoder(type: .iq4_NL, encode: iq4_NL), BlockEncoder(type: .iq4_XS, encode: iq4_XS),
-        BlockEncoder(type: .mxfp4, encode: mxfp4),
+        BlockEncoder(.q4_0, Q4_0Fit.self), BlockEncoder(.q4_1, Q4_1Fit.self), BlockEncoder(.q5_0, Q5_0Fit.self),
+        BlockEncoder(.q5_1, Q5_1Fit.self), BlockEncoder(.q8_0, Q8_0Fit.self), BlockEncoder(.q2_K, Q2_KFit.self),
+        BlockEncoder(.q3_K, Q3_KFit.self), BlockEncoder(.q4_K, Q4_KFit.self), BlockEncoder(.q5_K, Q5_KFit.self),
+        BlockEncoder(.q6_K, Q6_KFit.self), BlockEncoder(.iq4_NL, IQ4_NLFit.self),
+        BlockEncoder(.iq4_XS, IQ4_XSFit.self), BlockEncoder(.mxfp4, MXFP4Fit.self),
     ]
 
     static func find(_ type: GGUFTensorType) -> BlockEncoder? { all.first { $0.type == type } }
+
+    private init<Fit: BlockFit>(_ type: GGUFTensorType, _: Fit.Type) {
+        self.type = type
+        encode = { block, out in Fit(block).store(block, into: out) }
+        compensate = { step, row, scratch in step.run(Fit.self, row, scratch) }
+    }
 }
 
 // MARK: Blocks of 32
 
-private func q4_0(_ block: WeightedValues, _ out: BlockBuffer) {
-    let d = ScaleSearch<Signed4Bits>.scale(of: block).roundedToHalf
-    out.storeHalf(d, at: 0)
-    out.storeHalves(block.codes(Signed4Bits.self, scale: d), at: 2)
-}
+struct Q4_0Fit: ScaledFit {
+    typealias Levels = Signed4Bits
+    let d: Float
 
-private func q4_1(_ block: WeightedValues, _ out: BlockBuffer) {
-    let (d, m, codes) = affine(Unsigned4Bits.self, block)
-    out.storeHalf(d, at: 0)
-    out.storeHalf(m, at: 2)
-    out.storeHalves(codes, at: 4)
-}
+    init(_ block: WeightedValues) { d = ScaleSearch<Levels>.scale(of: block).roundedToHalf }
 
-private func q5_0(_ block: WeightedValues, _ out: BlockBuffer) {
-    let d = ScaleSearch<Signed5Bits>.scale(of: block).roundedToHalf
-    let codes = block.codes(Signed5Bits.self, scale: d)
-    out.storeHalf(d, at: 0)
-    out.storeFifthBits(codes, at: 2)
-    out.storeHalves(codes, at: 6)
-}
-
-private func q5_1(_ block: WeightedValues, _ out: BlockBuffer) {
-    let (d, m, codes) = affine(Unsigned5Bits.self, block)
-    out.storeHalf(d, at: 0)
-    out.storeHalf(m, at: 2)
-    out.storeFifthBits(codes, at: 4)
-    out.storeHalves(codes, at: 8)
-}
-
-/// Plain rounding: with 255 levels a search gains nothing worth having.
-private func q8_0(_ block: WeightedValues, _ out: BlockBuffer) {
-    let d = min(abs(block.extreme) / 127, 65504)
-    out.storeHalf(d, at: 0)
-    let inverse = d > 0 ? 1 / d : 0
-    for index in 0..<32 {
-        let level = (block[value: index] * inverse).rounded()
-        out[2 + index] = UInt8(bitPattern: Int8(level.clamped(-127, 127)))
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        out.storeHalf(d, at: 0)
+        out.storeHalves(codes(block), at: 2)
     }
 }
 
-private func iq4_NL(_ block: WeightedValues, _ out: BlockBuffer) {
-    let d = ScaleSearch<NonLinear4Bits>.scale(of: block).roundedToHalf
-    out.storeHalf(d, at: 0)
-    out.storeHalves(block.codes(NonLinear4Bits.self, scale: d), at: 2)
+struct Q5_0Fit: ScaledFit {
+    typealias Levels = Signed5Bits
+    let d: Float
+
+    init(_ block: WeightedValues) { d = ScaleSearch<Levels>.scale(of: block).roundedToHalf }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        out.storeHalf(d, at: 0)
+        out.storeFifthBits(codes, at: 2)
+        out.storeHalves(codes, at: 6)
+    }
+}
+
+/// With 255 levels a search for the scale gains nothing worth having.
+struct Q8_0Fit: ScaledFit {
+    typealias Levels = Signed8Bits
+    let d: Float
+
+    init(_ block: WeightedValues) { d = (abs(block.extreme) / 127).roundedToHalf }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        out.storeHalf(d, at: 0)
+        // Codes count from the lowest level, the format from zero.
+        for (index, code) in codes(block).enumerated() { out[2 + index] = code &- 127 }
+    }
+}
+
+struct IQ4_NLFit: ScaledFit {
+    typealias Levels = NonLinear4Bits
+    let d: Float
+
+    init(_ block: WeightedValues) { d = ScaleSearch<Levels>.scale(of: block).roundedToHalf }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        out.storeHalf(d, at: 0)
+        out.storeHalves(codes(block), at: 2)
+    }
 }
 
 /// The power of two that maps the extreme into the grid's upper octave, or one of its neighbours.
-private func mxfp4(_ block: WeightedValues, _ out: BlockBuffer) {
-    let extreme = abs(block.extreme)
-    guard extreme > smallest else {
-        for byte in 0..<17 { out[byte] = 0 }
-        return
+struct MXFP4Fit: ScaledFit {
+    typealias Levels = DoubledE2M1
+    let exponent: UInt8
+
+    // The grid is doubled, so the scale is half of 2^(exponent − 127).
+    var d: Float { Self.scale(Int(exponent)) }
+    private static func scale(_ exponent: Int) -> Float {
+        Float(sign: .plus, exponent: exponent - 128, significand: 1)
     }
-    let natural = Int(extreme.exponent) - 2 + 127
-    var (best, least) = (0, Float.infinity)
-    for code in natural - 1...natural + 1 where 0...254 ~= code {
-        let error = ScaleSearch<DoubledE2M1>.error(block, scale: scale(code))
-        if error < least { (best, least) = (code, error) }
+
+    init(_ block: WeightedValues) {
+        let extreme = abs(block.extreme)
+        guard extreme > smallest else {
+            exponent = 0
+            return
+        }
+        let natural = Int(extreme.exponent) - 2 + 127
+        var (best, least) = (0, Float.infinity)
+        for candidate in natural - 1...natural + 1 where 0...254 ~= candidate {
+            let error = ScaleSearch<Levels>.error(block, scale: Self.scale(candidate))
+            if error < least { (best, least) = (candidate, error) }
+        }
+        exponent = UInt8(best)
     }
-    // The grid is doubled, so the scale is half of 2^(code − 127).
-    func scale(_ code: Int) -> Float { Float(sign: .plus, exponent: code - 128, significand: 1) }
-    out[0] = UInt8(best)
-    out.storeHalves(block.codes(DoubledE2M1.self, scale: scale(best)), at: 1)
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        guard exponent > 0 else {
+            for byte in 0..<17 { out[byte] = 0 }
+            return
+        }
+        out[0] = exponent
+        out.storeHalves(codes(block), at: 1)
+    }
 }
 
-private func affine<Levels: Grid>(
-    _ grid: Levels.Type, _ block: WeightedValues
-) -> (d: Float, m: Float, codes: [UInt8]) {
-    let fit = AffineSearch<Levels>.fit(block, signedOffset: true)
-    let (d, offset) = (fit.scale.roundedToHalf, fit.offset.roundedToHalf)
-    return (d, -offset, block.codes(grid, scale: d, offset: offset))
+struct Q4_1Fit: OffsetFit {
+    typealias Levels = Unsigned4Bits
+    let d: Float
+    let offset: Float
+
+    init(_ block: WeightedValues) { (d, offset) = Self.search(block) }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        out.storeHalf(d, at: 0)
+        out.storeHalf(-offset, at: 2)
+        out.storeHalves(codes(block), at: 4)
+    }
+}
+
+struct Q5_1Fit: OffsetFit {
+    typealias Levels = Unsigned5Bits
+    let d: Float
+    let offset: Float
+
+    init(_ block: WeightedValues) { (d, offset) = Self.search(block) }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        out.storeHalf(d, at: 0)
+        out.storeHalf(-offset, at: 2)
+        out.storeFifthBits(codes, at: 4)
+        out.storeHalves(codes, at: 8)
+    }
 }
 
 // MARK: Superblocks of 256
 
-private func q2_K(_ block: WeightedValues, _ out: BlockBuffer) {
-    let fit = AffineSuperblock<Unsigned2Bits>(block, parts: 1, limit: 15)
-    let codes = fit.codes(block)
-    for index in 0..<16 { out[index] = UInt8(fit.scales[index] | fit.minima[index] << 4) }
-    out.storeBitPairs(codes, at: 16)
-    out.storeHalf(fit.d, at: 80)
-    out.storeHalf(fit.dmin, at: 82)
-}
+struct Q2_KFit: AffineFit {
+    typealias Levels = Unsigned2Bits
+    let fit: AffineSuperblock<Levels>
+    init(_ block: WeightedValues) { fit = AffineSuperblock(block, parts: 1, limit: 15) }
 
-private func q3_K(_ block: WeightedValues, _ out: BlockBuffer) {
-    let fit = SymmetricSuperblock<Signed3Bits>(block, parts: 1, range: -32...31)
-    let codes = fit.codes(block)
-    for byte in 0..<32 {
-        out[byte] = (0..<8).reduce(0) { $0 | (codes[32 * $1 + byte] >> 2 & 1) << UInt8($1) }
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        for index in 0..<16 { out[index] = UInt8(fit.scales[index] | fit.minima[index] << 4) }
+        out.storeBitPairs(codes, at: 16)
+        out.storeHalf(fit.d, at: 80)
+        out.storeHalf(fit.dmin, at: 82)
     }
-    out.storeBitPairs(codes.map { $0 & 3 }, at: 32)
-    let scales = fit.scales.map { UInt8($0 + 32) }
-    for byte in 0..<8 { out[96 + byte] = scales[byte] & 15 | (scales[8 + byte] & 15) << 4 }
-    for byte in 0..<4 {
-        out[104 + byte] = (0..<4).reduce(0) { $0 | (scales[4 * $1 + byte] >> 4) << UInt8(2 * $1) }
-    }
-    out.storeHalf(fit.d, at: 108)
 }
 
-private func q4_K(_ block: WeightedValues, _ out: BlockBuffer) {
-    let fit = AffineSuperblock<Unsigned4Bits>(block, parts: 2, limit: 63)
-    let codes = fit.codes(block)
-    out.storeScales(of: fit)
-    out.storeNibblePairs(codes, at: 16)
-}
+struct Q3_KFit: SymmetricFit {
+    typealias Levels = Signed3Bits
+    let fit: SymmetricSuperblock<Levels>
+    init(_ block: WeightedValues) { fit = SymmetricSuperblock(block, parts: 1, range: -32...31) }
 
-private func q5_K(_ block: WeightedValues, _ out: BlockBuffer) {
-    let fit = AffineSuperblock<Unsigned5Bits>(block, parts: 2, limit: 63)
-    let codes = fit.codes(block)
-    out.storeScales(of: fit)
-    for byte in 0..<32 {
-        out[16 + byte] = (0..<8).reduce(0) { $0 | (codes[32 * $1 + byte] >> 4) << UInt8($1) }
-    }
-    out.storeNibblePairs(codes.map { $0 & 15 }, at: 48)
-}
-
-private func q6_K(_ block: WeightedValues, _ out: BlockBuffer) {
-    let fit = SymmetricSuperblock<Signed6Bits>(block, parts: 1, range: -128...127)
-    let codes = fit.codes(block)
-    for half in 0..<2 {
-        for byte in 0..<64 {
-            let (low, high) = (codes[128 * half + byte], codes[128 * half + 64 + byte])
-            out[64 * half + byte] = low & 15 | (high & 15) << 4
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        for byte in 0..<32 {
+            out[byte] = (0..<8).reduce(0) { $0 | (codes[32 * $1 + byte] >> 2 & 1) << UInt8($1) }
         }
-    }
-    out.storeBitPairs(codes.map { $0 >> 4 }, at: 128)
-    for index in 0..<16 { out[192 + index] = UInt8(bitPattern: Int8(fit.scales[index])) }
-    out.storeHalf(fit.d, at: 208)
-}
-
-private func iq4_XS(_ block: WeightedValues, _ out: BlockBuffer) {
-    let fit = SymmetricSuperblock<NonLinear4Bits>(block, parts: 2, range: -32...31)
-    let codes = fit.codes(block)
-    let scales = fit.scales.map { UInt8($0 + 32) }
-    out.storeHalf(fit.d, at: 0)
-    for byte in 0..<2 {
-        out[2 + byte] = (0..<4).reduce(0) { $0 | (scales[4 * byte + $1] >> 4) << UInt8(2 * $1) }
-    }
-    for byte in 0..<4 { out[4 + byte] = scales[2 * byte] & 15 | (scales[2 * byte + 1] & 15) << 4 }
-    for part in 0..<8 { out.storeHalves(Array(codes[32 * part..<32 * (part + 1)]), at: 8 + 16 * part) }
-}
-
-// MARK: Codes and their places
-
-extension WeightedValues {
-    fileprivate subscript(value index: Int) -> Float { values[index / 16][index % 16] }
-
-    /// The bits of the level nearest to each value.
-    fileprivate func codes<Levels: Grid>(_ grid: Levels.Type, scale: Float, offset: Float = 0) -> [UInt8] {
-        let inverse = scale == 0 ? 0 : 1 / scale
-        var codes: [UInt8] = []
-        codes.reserveCapacity(16 * groups)
-        for group in 0..<groups {
-            let levels = Levels.nearest((values[group] + offset) * inverse)
-            for lane in 0..<16 { codes.append(Levels.code(levels[lane])) }
+        out.storeBitPairs(codes.map { $0 & 3 }, at: 32)
+        let scales = fit.scales.map { UInt8($0 + 32) }
+        for byte in 0..<8 { out[96 + byte] = scales[byte] & 15 | (scales[8 + byte] & 15) << 4 }
+        for byte in 0..<4 {
+            out[104 + byte] = (0..<4).reduce(0) { $0 | (scales[4 * $1 + byte] >> 4) << UInt8(2 * $1) }
         }
-        return codes
+        out.storeHalf(fit.d, at: 108)
     }
 }
 
-extension SymmetricSuperblock {
-    fileprivate func codes(_ block: WeightedValues) -> [UInt8] {
-        let parts = block.groups / scales.count
-        return scales.indices.flatMap { index in
-            block[index * parts..<(index + 1) * parts].codes(Levels.self, scale: d * Float(scales[index]))
-        }
+struct Q4_KFit: AffineFit {
+    typealias Levels = Unsigned4Bits
+    let fit: AffineSuperblock<Levels>
+    init(_ block: WeightedValues) { fit = AffineSuperblock(block, parts: 2, limit: 63) }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        out.storeScales(of: fit)
+        out.storeNibblePairs(codes(block), at: 16)
     }
 }
 
-extension AffineSuperblock {
-    fileprivate func codes(_ block: WeightedValues) -> [UInt8] {
-        let parts = block.groups / scales.count
-        return scales.indices.flatMap { index in
-            block[index * parts..<(index + 1) * parts].codes(
-                Levels.self, scale: d * Float(scales[index]), offset: dmin * Float(minima[index]))
+struct Q5_KFit: AffineFit {
+    typealias Levels = Unsigned5Bits
+    let fit: AffineSuperblock<Levels>
+    init(_ block: WeightedValues) { fit = AffineSuperblock(block, parts: 2, limit: 63) }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        out.storeScales(of: fit)
+        for byte in 0..<32 {
+            out[16 + byte] = (0..<8).reduce(0) { $0 | (codes[32 * $1 + byte] >> 4) << UInt8($1) }
         }
+        out.storeNibblePairs(codes.map { $0 & 15 }, at: 48)
     }
 }
+
+struct Q6_KFit: SymmetricFit {
+    typealias Levels = Signed6Bits
+    let fit: SymmetricSuperblock<Levels>
+    init(_ block: WeightedValues) { fit = SymmetricSuperblock(block, parts: 1, range: -128...127) }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        for half in 0..<2 {
+            for byte in 0..<64 {
+                let (low, high) = (codes[128 * half + byte], codes[128 * half + 64 + byte])
+                out[64 * half + byte] = low & 15 | (high & 15) << 4
+            }
+        }
+        out.storeBitPairs(codes.map { $0 >> 4 }, at: 128)
+        for index in 0..<16 { out[192 + index] = UInt8(bitPattern: Int8(fit.scales[index])) }
+        out.storeHalf(fit.d, at: 208)
+    }
+}
+
+struct IQ4_XSFit: SymmetricFit {
+    typealias Levels = NonLinear4Bits
+    let fit: SymmetricSuperblock<Levels>
+    init(_ block: WeightedValues) { fit = SymmetricSuperblock(block, parts: 2, range: -32...31) }
+
+    func store(_ block: WeightedValues, into out: BlockBuffer) {
+        let codes = codes(block)
+        let scales = fit.scales.map { UInt8($0 + 32) }
+        out.storeHalf(fit.d, at: 0)
+        for byte in 0..<2 {
+            out[2 + byte] = (0..<4).reduce(0) { $0 | (scales[4 * byte + $1] >> 4) << UInt8(2 * $1) }
+        }
+        for byte in 0..<4 { out[4 + byte] = scales[2 * byte] & 15 | (scales[2 * byte + 1] & 15) << 4 }
+        for part in 0..<8 { out.storeHalves(Array(codes[32 * part..<32 * (part + 1)]), at: 8 + 16 * part) }
+    }
+}
+
+// MARK: Places of codes
 
 extension BlockBuffer {
     /// 32 codes of four bits in 16 bytes: the first half of them in the low bits, the second in the high ones.
@@ -243,8 +288,4 @@ extension BlockBuffer {
             self[12 + index] = scales[4 + index] & 15 | (minima[4 + index] & 15) << 4
         }
     }
-}
-
-extension Float {
-    fileprivate func clamped(_ low: Float, _ high: Float) -> Float { Swift.min(Swift.max(self, low), high) }
 }

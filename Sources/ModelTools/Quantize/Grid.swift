@@ -19,8 +19,22 @@ extension SIMD16<Float> {
         return (self + shift) - shift
     }
 
+    // The standard library's `clamped`, `pointwiseMin` and `sum` go lane by lane (Swift 6.3); these become a few
+    // vector instructions.
+
     @inline(__always) func clamped(_ lowest: Float, _ highest: Float) -> Self {
-        self.clamped(lowerBound: Self(repeating: lowest), upperBound: Self(repeating: highest))
+        larger(Self(repeating: lowest)).smaller(Self(repeating: highest))
+    }
+
+    @inline(__always) func smaller(_ other: Self) -> Self { replacing(with: other, where: other .< self) }
+    @inline(__always) func larger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
+
+    /// The sum of all lanes, halves first.
+    @inline(__always) var total: Float {
+        let eight = lowHalf + highHalf
+        let four = eight.lowHalf + eight.highHalf
+        let two = four.lowHalf + four.highHalf
+        return two.x + two.y
     }
 }
 
@@ -52,6 +66,11 @@ enum Signed5Bits: IntegerGrid {
 enum Signed6Bits: IntegerGrid {
     static let lowest: Float = -32
     static let highest: Float = 31
+}
+
+enum Signed8Bits: IntegerGrid {
+    static let lowest: Float = -127
+    static let highest: Float = 127
 }
 
 enum Unsigned2Bits: IntegerGrid {

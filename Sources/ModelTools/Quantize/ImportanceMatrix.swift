@@ -13,6 +13,33 @@ package struct ImportanceMatrix: Sendable {
     private struct Entry: Sendable {
         let columns: Int
         let values: [Float]
+
+        /// From the sums of squares, [experts][columns], and the rows that each expert met.
+        init(_ name: String, _ sums: [Float], _ counts: [Float], _ hash: inout FNV1a) throws(ImportanceError) {
+            columns = sums.count / max(counts.count, 1)
+            var values = sums
+            for (expert, count) in counts.enumerated() {
+                // An expert that no text reached: all columns alike.
+                for column in expert * columns..<(expert + 1) * columns {
+                    values[column] = count > 0 ? values[column] / count : 1
+                }
+            }
+            guard values.allSatisfy({ $0.isFinite && $0 >= 0 }) else { throw .notFinite(name) }
+            hash.add("\(name) \(values.reduce(0, +).bitPattern)")
+            self.values = values
+        }
+    }
+
+    /// What was just collected.
+    /// - Throws: `ImportanceError.notFinite`.
+    package init(_ collector: ImportanceCollector) throws(ImportanceError) {
+        var means: [String: Entry] = [:]
+        var hash = FNV1a()
+        for (name, sums) in collector.all.sorted(by: { $0.key < $1.key }) {
+            means[name] = try Entry(name, sums.squares, sums.counts.map { Float($0) }, &hash)
+        }
+        self.means = means
+        fingerprint = String(hash.value, radix: 16)
     }
 
     /// - Throws: `GGUFError`, `ImportanceError`.
@@ -26,20 +53,11 @@ package struct ImportanceMatrix: Sendable {
         for sums in file.tensors where sums.name.hasSuffix(Self.sumsSuffix) {
             let name = String(sums.name.dropLast(Self.sumsSuffix.count))
             guard let counts = file.tensor(name + Self.countsSuffix) else { throw ImportanceError.noCounts(name) }
-            let columns = sums.dimensions[0]
             let experts = sums.dimensions.dropFirst().reduce(1, *)
             guard sums.type == .f32, counts.type == .f32, counts.dimensions.reduce(1, *) == experts else {
                 throw ImportanceError.shape(name, sums: sums.dimensions, counts: counts.dimensions)
             }
-            var values = sums.floats
-            for (expert, count) in counts.floats.enumerated() {
-                let part = expert * columns..<(expert + 1) * columns
-                // An expert that no text reached: all columns alike.
-                for column in part { values[column] = count > 0 ? values[column] / count : 1 }
-            }
-            guard values.allSatisfy({ $0.isFinite && $0 >= 0 }) else { throw ImportanceError.notFinite(name) }
-            hash.add("\(name) \(values.reduce(0, +).bitPattern)")
-            means[name] = Entry(columns: columns, values: values)
+            means[name] = try Entry(name, sums.floats, counts.floats, &hash)
         }
         self.means = means
         fingerprint = String(hash.value, radix: 16)
@@ -55,8 +73,8 @@ package struct ImportanceMatrix: Sendable {
         return entry.values
     }
 
-    private static let sumsSuffix = ".in_sum2"
-    private static let countsSuffix = ".counts"
+    static let sumsSuffix = ".in_sum2"
+    static let countsSuffix = ".counts"
 }
 
 package enum ImportanceError: Error, CustomStringConvertible {

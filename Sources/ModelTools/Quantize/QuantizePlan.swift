@@ -1,3 +1,4 @@
+import Foundation
 package import GGUF
 
 /// Which format each tensor of a file gets.
@@ -23,11 +24,17 @@ package struct QuantizePlan {
 
     /// In the order of the source file.
     package let items: [Item]
-    package let mixture: QuantMixture
+    /// Nil where each matrix has a format of its own.
+    package let mixture: QuantMixture?
 
     /// - Throws: `QuantizeError.alreadyQuantized` for a matrix that is neither float nor Q8_0 and would change,
     ///   `.unusedPattern` for a pattern that names no matrix, `.rowLength` for a wish that a matrix cannot fulfil.
     package init(_ file: GGUFFile, mixture: QuantMixture, exceptions: Exceptions = Exceptions()) throws(QuantizeError) {
+        try self.init(file, optional: mixture, exceptions)
+    }
+
+    /// - Parameter mixture: nil: nothing changes but the exceptions.
+    private init(_ file: GGUFFile, optional mixture: QuantMixture?, _ exceptions: Exceptions) throws(QuantizeError) {
         self.mixture = mixture
         let facts = QuantMixture.ModelFacts(file)
         var valueProjections = 0
@@ -39,8 +46,10 @@ package struct QuantizePlan {
                 continue
             }
             let role = QuantMixture.Role(tensorName: tensor.name)
-            var type = mixture.type(
-                ofMatrix: tensor.name, dimensions: tensor.dimensions, valueIndex: valueProjections, facts: facts)
+            var type =
+                mixture?.type(
+                    ofMatrix: tensor.name, dimensions: tensor.dimensions, valueIndex: valueProjections, facts: facts)
+                ?? tensor.type
             if role.isValueProjection { valueProjections += 1 }
             let isOutput = role == .output || (role == .embedding && facts.tiedEmbeddings)
             var wish: GGUFTensorType?
@@ -65,6 +74,30 @@ package struct QuantizePlan {
             throw .unusedPattern(exceptions.patterns[unused].pattern.text)
         }
         self.items = items
+    }
+
+    /// Formats by what they cost.
+    /// - Parameters:
+    ///   - candidates: what may be chosen for each matrix; the others stay as they are.
+    ///   - exceptions: count before the choice.
+    /// - Throws: `QuantizeError.budget` with the least possible, and as the other initializer.
+    package init(
+        _ file: GGUFFile, bitsPerWeight: Double, _ candidates: [BitBudget.Candidate],
+        exceptions: Exceptions = Exceptions()
+    ) throws(QuantizeError) {
+        // Without a mixture what changes is an exception.
+        let wishes = try QuantizePlan(file, optional: nil, exceptions)
+        let fixed = Set(wishes.items.filter(\.isChanged).map(\.tensor.name))
+        let open = candidates.filter { !fixed.contains($0.tensor) }
+        let names = Set(open.map(\.tensor))
+        let others = wishes.items.filter { !names.contains($0.tensor.name) }.reduce(0) { $0 + $1.byteCount }
+        let weights = file.tensors.reduce(0) { $0 + $1.elementCount }
+        guard let budget = BitBudget(open, limit: Int(bitsPerWeight * Double(weights) / 8) - others) else {
+            let least = open.reduce(others) { $0 + ($1.choices.map(\.bytes).min() ?? 0) }
+            throw .budget(bitsPerWeight, least: Double(least) * 8 / Double(max(weights, 1)))
+        }
+        mixture = nil
+        items = wishes.items.map { Item(tensor: $0.tensor, type: budget.types[$0.tensor.name] ?? $0.type) }
     }
 
     package var byteCount: Int { items.reduce(0) { $0 + $1.byteCount } }
@@ -130,6 +163,7 @@ package enum QuantizeError: Error, Equatable, CustomStringConvertible {
     case unsupportedSource(tensor: String, type: GGUFTensorType)
     case unsupportedTarget(GGUFTensorType)
     case sameFile(String)
+    case budget(Double, least: Double)
     case cancelled
 
     package var description: String {
@@ -145,6 +179,8 @@ package enum QuantizeError: Error, Equatable, CustomStringConvertible {
             "tensor \"\(tensor)\": row \(row), column \(column) is \(value), expected a finite number"
         case .unsupportedSource(let tensor, let type): "tensor \"\(tensor)\": cannot read \(type.name)"
         case .unsupportedTarget(let type): "cannot make \(type.name)"
+        case .budget(let wanted, let least):
+            String(format: "%.2f bits per weight are too few: the smallest formats take %.2f", wanted, least + 0.005)
         case .sameFile(let path): "\(path) is both source and target"
         case .cancelled: "stopped"
         }

@@ -6,17 +6,23 @@ import Synchronization
 /// Writes a model file with its matrices in other formats.
 ///
 /// Row by row: the source becomes floats, each block is searched for its best scales, and the bytes go out in the order
-/// of the file. Memory is a few megabytes whatever the size of the model. The result does not depend on the number of
-/// threads.
+/// of the file. Without compensation memory is a few megabytes whatever the size of the model, and the result does not
+/// depend on the number of threads.
 package struct Quantizer {
     private let source: GGUFFile
     private let plan: QuantizePlan
     private let importance: ImportanceMatrix?
+    private let compensator: ErrorCompensator?
     private let pool: ThreadPool
 
+    /// - Parameters:
+    ///   - importance: which columns matter, for matrices that are rounded plainly.
+    ///   - compensator: makes up for rounding errors, with more memory and time. Its results depend in their last bits
+    ///     on the number of threads.
     /// - Throws: `QuantizeError.unsupportedSource`, `.unsupportedTarget`.
     package init(
-        _ source: GGUFFile, plan: QuantizePlan, importance: ImportanceMatrix? = nil, threads: Int
+        _ source: GGUFFile, plan: QuantizePlan, importance: ImportanceMatrix? = nil,
+        compensator: ErrorCompensator? = nil, threads: Int
     ) throws(QuantizeError) {
         for item in plan.items where item.isChanged {
             guard QuantFormat.find(item.tensor.type) != nil else {
@@ -27,6 +33,7 @@ package struct Quantizer {
         self.source = source
         self.plan = plan
         self.importance = importance
+        self.compensator = compensator
         pool = ThreadPool(threads: threads)
     }
 
@@ -42,9 +49,9 @@ package struct Quantizer {
             let now = done.add(bytes, ordering: .relaxed).newValue
             guard progress(now, total) else { throw .cancelled }
         }
-        for item in plan.items {
+        for (index, item) in plan.items.enumerated() {
             try writer.add(tensor: item.tensor.name, dimensions: item.tensor.dimensions, type: item.type) { sink in
-                try produce(item) { piece in
+                try produce(index) { piece in
                     try sink(piece)
                     try advance(piece.count)
                 }
@@ -68,7 +75,7 @@ package struct Quantizer {
             if let value = source.metadata[key] { entries.append((key, value)) }
         }
         entries.append(("general.quantization_version", .uint32(2)))
-        if let number = GGUFFileType.number(plan.mixture.name) {
+        if let mixture = plan.mixture, let number = GGUFFileType.number(mixture.name) {
             entries.append((GGUFFileType.key, .uint32(UInt32(number))))
         }
         return entries
@@ -81,6 +88,7 @@ package struct Quantizer {
         hash.add("\(source.path) \(source.fileSize) \(attributes?[.modificationDate] as? Date ?? .distantPast)")
         for item in plan.items { hash.add("\(item.tensor.name) \(item.type.rawValue)") }
         hash.add(importance?.fingerprint ?? "")
+        hash.add(compensator?.fingerprint ?? "")
         return String(hash.value, radix: 16)
     }
 
@@ -93,44 +101,29 @@ package struct Quantizer {
 
     // MARK: One tensor
 
-    private func produce(_ item: QuantizePlan.Item, sink: (UnsafeRawBufferPointer) throws -> Void) throws {
+    private func produce(_ index: Int, sink: GGUFWriter.Sink) throws {
+        let item = plan.items[index]
         let tensor = item.tensor
-        guard item.isChanged, let format = QuantFormat.find(tensor.type), let encoder = RowEncoder(item.type) else {
+        guard item.isChanged, let work = TensorWork(item, importance) else {
             // In pieces, so that progress shows and a stop is heard.
-            for start in stride(from: 0, to: tensor.bytes.count, by: Self.pieceBytes) {
-                let end = min(start + Self.pieceBytes, tensor.bytes.count)
+            for start in stride(from: 0, to: tensor.bytes.count, by: TensorWork.pieceBytes) {
+                let end = min(start + TensorWork.pieceBytes, tensor.bytes.count)
                 try sink(UnsafeRawBufferPointer(rebasing: tensor.bytes[start..<end]))
             }
             return
         }
-        let columns = tensor.dimensions[0]
-        let rows = tensor.dimensions.dropFirst().reduce(1, *)
-        let rowBytes = item.type.byteCount(of: columns) ?? 0
-        let pieceRows = max(1, min(rows, Self.pieceBytes / max(1, rowBytes)))
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: pieceRows * rowBytes, alignment: 64)
-        defer { piece.deallocate() }
-        guard let source = tensor.bytes.baseAddress, let target = piece.baseAddress else { return }
-        let flaw = Flaw()
-        let weights = try importance?.weights(
-            for: tensor.name, columns: columns, experts: tensor.dimensions.dropFirst(2).first ?? 1)
-        for first in stride(from: 0, to: rows, by: pieceRows) {
-            let count = min(pieceRows, rows - first)
-            let work = RowWork(
-                source: source + first * format.rowBytes(columns: columns), target: target, format: format,
-                encoder: encoder, columns: columns, rowBytes: rowBytes,
-                importance: weights,
-                rowsPerExpert: tensor.dimensions[1], firstRow: first, flaw: flaw)
-            pool.run(count, scratch: 2 * RowEncoder.scratchBytes(columns: columns), work) { work, rows, worker in
-                for row in rows { work.run(row, worker.scratch) }
+        try work.checkImportance()
+        guard let compensator, let encoder = work.encoder.blocks else {
+            return try work.round(0..<work.rows, on: pool, sink)
+        }
+        let names = plan.items[index...].lazy.filter { $0.isChanged && $0.type.isQuantized }.map(\.tensor.name)
+        for member in 0..<work.rows / work.rowsPerMember {
+            let rows = member * work.rowsPerMember..<(member + 1) * work.rowsPerMember
+            if let compensation = try compensator.compensation(for: tensor.name, member: member, tensors: names) {
+                try work.round(rows, with: compensation, encoder, on: pool, sink)
+            } else {
+                try work.round(rows, on: pool, sink)
             }
-            if let (row, column, value) = flaw.first {
-                throw QuantizeError.notFinite(
-                    tensor: tensor.name, row: row, column: column, value: "\(value)")
-            }
-            try sink(UnsafeRawBufferPointer(rebasing: piece[..<(count * rowBytes)]))
         }
     }
-
-    /// A piece is what is made at a time; it fits the cache that the cores share.
-    private static let pieceBytes = 4 << 20
 }

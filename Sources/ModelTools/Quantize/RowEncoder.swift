@@ -1,6 +1,4 @@
-import Engine
 import GGUF
-import Synchronization
 
 /// Makes one row of a format from floats.
 struct RowEncoder: Sendable {
@@ -23,6 +21,11 @@ struct RowEncoder: Sendable {
             guard let encoder = BlockEncoder.find(type) else { return nil }
             kind = .blocks(encoder)
         }
+    }
+
+    /// Nil for F32, F16 and BF16.
+    var blocks: BlockEncoder? {
+        if case .blocks(let encoder) = kind { encoder } else { nil }
     }
 
     /// Room for one row of floats in whole vectors.
@@ -81,64 +84,5 @@ struct RowEncoder: Sendable {
             let weight = (meanSquare + values[column] * values[column]).squareRoot() / meanSquare.squareRoot()
             weights[column] = importance.map { max($0[column], smallest) * weight } ?? weight
         }
-    }
-}
-
-/// One piece of a tensor, as the threads share it out.
-struct RowWork {
-    let source: UnsafeRawPointer
-    let target: UnsafeMutableRawPointer
-    let format: QuantFormat
-    let encoder: RowEncoder
-    let columns: Int
-    let rowBytes: Int
-    /// `columns` values, for each expert; nil without an importance matrix.
-    let importance: [Float]?
-    let rowsPerExpert: Int
-    /// Number of the piece's first row in the tensor.
-    let firstRow: Int
-    let flaw: Flaw
-
-    func run(_ row: Int, _ scratch: UnsafeMutableRawPointer) {
-        let values = scratch.assumingMemoryBound(to: Float.self)
-        let weights = (scratch + RowEncoder.scratchBytes(columns: columns)).assumingMemoryBound(to: Float.self)
-        format.dequantize(source + row * format.rowBytes(columns: columns), columns: columns, into: values)
-        // Not a loop over single values: infinities and NaN make the sum of zeros anything but zero.
-        var zeros: Float = 0
-        for column in 0..<columns { zeros += values[column] * 0 }
-        guard zeros == 0 else {
-            let column = (0..<columns).first { !values[$0].isFinite } ?? 0
-            return flaw.report(row: firstRow + row, column: column, value: values[column])
-        }
-        let out = (target + row * rowBytes).assumingMemoryBound(to: UInt8.self)
-        guard let importance else {
-            return encoder.encode(values, columns: columns, importance: nil, weights: weights, into: out)
-        }
-        let expert = (firstRow + row) / rowsPerExpert
-        importance.withUnsafeBufferPointer { all in
-            encoder.encode(
-                values, columns: columns, importance: all.baseAddress.map { $0 + expert * columns }, weights: weights,
-                into: out)
-        }
-    }
-}
-
-/// The first number that is none, whichever thread finds it.
-final class Flaw: Sendable {
-    private let found = Mutex<(row: Int, column: Int, value: Float)?>(nil)
-
-    var first: (row: Int, column: Int, value: Float)? { found.withLock { $0 } }
-
-    func report(row: Int, column: Int, value: Float) {
-        found.withLock { if $0.map({ row < $0.row }) ?? true { $0 = (row, column, value) } }
-    }
-}
-
-/// Fowler, Noll and Vo's 64-bit hash: the same on every run, unlike `Hasher`.
-struct FNV1a {
-    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
-
-    mutating func add(_ text: String) {
-        for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
     }
 }

@@ -20,8 +20,8 @@ struct WeightedValues {
     var range: (low: Float, high: Float) {
         var (low, high) = (values[0], values[0])
         for group in 1..<groups where groups > 1 {
-            low = pointwiseMin(low, values[group])
-            high = pointwiseMax(high, values[group])
+            low = low.smaller(values[group])
+            high = high.larger(values[group])
         }
         return (low.min(), high.max())
     }
@@ -30,7 +30,7 @@ struct WeightedValues {
     var energy: Float {
         var sum = SIMD16<Float>.zero
         for group in 0..<groups { sum += weights[group] * values[group] * values[group] }
-        return sum.sum()
+        return sum.total
     }
 }
 
@@ -69,7 +69,7 @@ enum ScaleSearch<Levels: Grid> {
             product += weighted * block.values[group]
             square += weighted * level
         }
-        let (xq, qq) = (product.sum(), square.sum())
+        let (xq, qq) = (product.total, square.total)
         guard qq > 0 else { return Fit(scale: 0, gain: 0) }
         return Fit(scale: xq / qq, gain: xq * (xq / qq))
     }
@@ -82,7 +82,7 @@ enum ScaleSearch<Levels: Grid> {
             let difference = block.values[group] - scale * Levels.nearest(block.values[group] * inverse)
             sum += block.weights[group] * difference * difference
         }
-        return sum.sum()
+        return sum.total
     }
 
     /// The sums Σ w x q and Σ w q² with the levels that `scale` gives; the caller weighs them with integer scales.
@@ -94,7 +94,7 @@ enum ScaleSearch<Levels: Grid> {
             product += block.weights[group] * level * block.values[group]
             square += block.weights[group] * level * level
         }
-        return (product.sum(), square.sum())
+        return (product.total, square.total)
     }
 
     private struct Fit {
@@ -162,7 +162,7 @@ enum AffineSearch<Levels: Grid> {
             let difference = block.values[group] - (scale * level - offset)
             sum += block.weights[group] * difference * difference
         }
-        return sum.sum()
+        return sum.total
     }
 
     /// Tried on each side of the scale that fills the grid.
@@ -207,8 +207,8 @@ struct Sums {
 
     /// The scale and the offset with the least Σ w (x − (scale · q − offset))² that the format can express.
     func solve<Levels>() -> AffineSearch<Levels>.Fit {
-        let (w, wx, wxx) = (w.sum(), wx.sum(), wxx.sum())
-        let (wq, wqq, wxq) = (wq.sum(), wqq.sum(), wxq.sum())
+        let (w, wx, wxx) = (w.total, wx.total, wxx.total)
+        let (wq, wqq, wxq) = (wq.total, wqq.total, wxq.total)
         guard w > 0 else {
             let scale = wqq > 0 ? max(0, wxq / wqq) : 0
             return .init(scale: scale, offset: 0, error: max(0, wxx - scale * wxq))
