@@ -209,23 +209,22 @@ struct Sums {
     func solve<Levels>() -> AffineSearch<Levels>.Fit {
         let (w, wx, wxx) = (w.total, wx.total, wxx.total)
         let (wq, wqq, wxq) = (wq.total, wqq.total, wxq.total)
-        guard w > 0 else {
-            let scale = wqq > 0 ? max(0, wxq / wqq) : 0
-            return .init(scale: scale, offset: 0, error: max(0, wxx - scale * wxq))
+        func fit(_ scale: Float, _ offset: Float) -> AffineSearch<Levels>.Fit {
+            let error =
+                wxx - 2 * scale * wxq + 2 * offset * wx + scale * scale * wqq - 2 * scale * offset * wq
+                + offset * offset * w
+            return .init(scale: scale, offset: offset, error: max(0, error))
         }
+        // Levels that are all alike leave nothing of the determinant but rounding errors.
         let determinant = w * wqq - wq * wq
-        var scale: Float = 0
-        let flat = signedOffset ? -wx / w : max(0, -wx / w)
-        var offset = flat
-        if determinant > 0 {
-            scale = (w * wxq - wx * wq) / determinant
-            offset = (wq * wxq - wqq * wx) / determinant
-            if offset < 0, !signedOffset { (scale, offset) = (wqq > 0 ? wxq / wqq : 0, 0) }
-            if scale < 0 { (scale, offset) = (0, flat) }
+        if determinant > 1e-6 * w * wqq {
+            let scale = (w * wxq - wx * wq) / determinant
+            let offset = (wq * wxq - wqq * wx) / determinant
+            if scale >= 0, offset >= 0 || signedOffset { return fit(scale, offset) }
         }
-        let error =
-            wxx - 2 * scale * wxq + 2 * offset * wx + scale * scale * wqq - 2 * scale * offset * wq
-            + offset * offset * w
-        return .init(scale: scale, offset: offset, error: max(0, error))
+        let scaleAlone = fit(wqq > 0 ? max(0, wxq / wqq) : 0, 0)
+        guard w > 0 else { return scaleAlone }
+        let offsetAlone = fit(0, signedOffset ? -wx / w : max(0, -wx / w))
+        return offsetAlone.error < scaleAlone.error ? offsetAlone : scaleAlone
     }
 }
