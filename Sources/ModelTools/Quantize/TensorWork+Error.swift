@@ -66,7 +66,7 @@ extension TensorWork {
         let size = RowEncoder.scratchBytes(columns: columns)
         let found = (scratch + 2 * size).assumingMemoryBound(to: Float.self)
         let bytes = scratch + 3 * size
-        guard let format = QuantFormat.find(type), round(row, importance, scratch, into: bytes) else {
+        guard let format = QuantFormat.find(type), work(row, bytes, importance).run(0, scratch) else {
             return (nil, nil)
         }
         format.dequantize(bytes, columns: columns, into: found)

@@ -1,6 +1,5 @@
 import Engine
 import GGUF
-import Synchronization
 
 /// The rounding of one tensor, some rows at a time.
 struct TensorWork: @unchecked Sendable {
@@ -53,49 +52,23 @@ struct TensorWork: @unchecked Sendable {
         let weights = try weights()
         for first in stride(from: range.lowerBound, to: range.upperBound, by: pieceRows) {
             let count = min(pieceRows, range.upperBound - first)
-            let job = (self, first, target, weights)
-            pool.run(count, scratch: 2 * RowEncoder.scratchBytes(columns: columns), job) { job, rows, worker in
-                let (work, first, target, weights) = job
-                for row in rows {
-                    work.round(first + row, weights, worker.scratch, into: target + row * work.rowBytes)
-                }
+            pool.run(count, scratch: 2 * RowEncoder.scratchBytes(columns: columns), work(first, target, weights)) {
+                work, rows, worker in
+                for row in rows { work.run(row, worker.scratch) }
             }
             try check()
             try sink(UnsafeRawBufferPointer(rebasing: piece[..<(count * rowBytes)]))
         }
     }
 
-    /// One row. `scratch`: room for two rows of floats, of which the first are the row's values afterwards.
-    /// - Returns: false where a value is no number.
-    @discardableResult func round(
-        _ row: Int, _ importance: [Float]?, _ scratch: UnsafeMutableRawPointer, into target: UnsafeMutableRawPointer
-    ) -> Bool {
-        let values = scratch.assumingMemoryBound(to: Float.self)
-        let weights = (scratch + RowEncoder.scratchBytes(columns: columns)).assumingMemoryBound(to: Float.self)
-        guard load(row, into: values) else { return false }
-        let out = target.assumingMemoryBound(to: UInt8.self)
-        guard let importance else {
-            encoder.encode(values, columns: columns, importance: nil, weights: weights, into: out)
-            return true
-        }
-        importance.withUnsafeBufferPointer { all in
-            encoder.encode(
-                values, columns: columns, importance: all.baseAddress.map { $0 + row / rowsPerMember * columns },
-                weights: weights, into: out)
-        }
-        return true
-    }
-
-    /// The floats of a row; false where one of them is no number.
-    private func load(_ row: Int, into values: UnsafeMutablePointer<Float>) -> Bool {
-        format.dequantize(source + row * format.rowBytes(columns: columns), columns: columns, into: values)
-        // Not a loop over single values: infinities and NaN make the sum of zeros anything but zero.
-        var zeros: Float = 0
-        for column in 0..<columns { zeros += values[column] * 0 }
-        if zeros == 0 { return true }
-        let column = (0..<columns).first { !values[$0].isFinite } ?? 0
-        flaw.report(row: row, column: column, value: values[column])
-        return false
+    /// The rows from `first` on.
+    /// - Parameter target: where they go; unused where rows are only loaded.
+    func work(_ first: Int, _ target: UnsafeMutableRawPointer, _ importance: [Float]?) -> RowWork {
+        RowWork(
+            source: source + first * format.rowBytes(columns: columns), target: target, format: format,
+            encoder: encoder,
+            columns: columns, rowBytes: rowBytes, importance: importance, rowsPerExpert: rowsPerMember, firstRow: first,
+            flaw: flaw)
     }
 
     func check() throws(QuantizeError) {
@@ -119,33 +92,13 @@ struct TensorWork: @unchecked Sendable {
         guard let target = piece.baseAddress else { return }
         for first in stride(from: range.lowerBound, to: range.upperBound, by: pieceRows) {
             let count = min(pieceRows, range.upperBound - first)
-            pool.run(count, grain: 16, (self, first, values)) { job, rows, _ in
-                let (work, first, values) = job
-                for row in rows { _ = work.load(first + row, into: values + row * work.columns) }
+            pool.run(count, grain: 16, (work(first, UnsafeMutableRawPointer(target), nil), values)) { job, rows, _ in
+                let (work, values) = job
+                for row in rows { _ = work.load(row, into: values + row * work.columns) }
             }
             try check()
             compensation.encode(values, rows: count, encoder, into: target, on: pool)
             try sink(UnsafeRawBufferPointer(start: target, count: count * rowBytes))
         }
-    }
-}
-
-/// The first number that is none, whichever thread finds it.
-final class Flaw: Sendable {
-    private let found = Mutex<(row: Int, column: Int, value: Float)?>(nil)
-
-    var first: (row: Int, column: Int, value: Float)? { found.withLock { $0 } }
-
-    func report(row: Int, column: Int, value: Float) {
-        found.withLock { if $0.map({ row < $0.row }) ?? true { $0 = (row, column, value) } }
-    }
-}
-
-/// Fowler, Noll and Vo's 64-bit hash: the same on every run, unlike `Hasher`.
-struct FNV1a {
-    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
-
-    mutating func add(_ text: String) {
-        for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
     }
 }
