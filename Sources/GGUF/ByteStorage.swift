@@ -37,6 +37,10 @@ final class ByteStorage: @unchecked Sendable {
         guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
             throw .io(path: path, operation: "map", code: errno)
         }
+        #if os(Linux)
+            // Pages that are still to be read come in pieces of 2 MiB, where the file system can, and are mapped as such.
+            _ = madvise(address, size, MADV_HUGEPAGE)
+        #endif
         bytes = UnsafeRawBufferPointer(start: address, count: size)
     }
 
