@@ -45,6 +45,7 @@ enum JSONFile {
     private static func withoutInfinities(_ bytes: [UInt8]) -> [UInt8] {
         let words = ["-Infinity", "Infinity", "NaN"].map { Array($0.utf8) }
         guard words.contains(where: { bytes.firstRange(of: $0) != nil }) else { return bytes }
+        let firstBytes = Set(words.map { $0[0] })
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count)
         var index = 0
@@ -60,7 +61,7 @@ enum JSONFile {
                     inString = false
                 }
                 index += 1
-            } else if let word = words.first(where: { bytes[index...].starts(with: $0) }) {
+            } else if firstBytes.contains(byte), let word = words.first(where: { bytes[index...].starts(with: $0) }) {
                 result += Array("null".utf8)
                 index += word.count
             } else {
