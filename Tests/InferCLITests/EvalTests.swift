@@ -95,6 +95,26 @@ import Testing
         #expect(error.contains("belongs to another evaluation"))
     }
 
+    @Test func anInterruptKeepsWhatIsDone() throws {
+        let directory = try TemporaryDirectory()
+        let model = try ToyModel.llama.write(to: directory)
+        // Far more than is done before the interrupt comes.
+        let text = try write(String(repeating: Self.words, count: 3000), "text", directory)
+        let state = directory.path("state")
+        let session = try TerminalSession([
+            "eval", "perplexity", "-m", model, text, "-c", "32", "--stride", "32", "--state", state,
+        ])
+        try session.wait(for: " left")
+        kill(session.process.processIdentifier, SIGINT)
+        // What there is comes first.
+        try session.wait(for: "perplexity")
+        try session.wait(for: "the same command goes on")
+        #expect(session.end() == 130)
+        let lines = try String(contentsOfFile: state, encoding: .utf8).split(separator: "\n")
+        #expect(lines.count > 1)
+        #expect(lines.dropFirst().allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}") })
+    }
+
     @Test func whatCannotBeEvaluated() throws {
         let directory = try TemporaryDirectory()
         let model = try ToyModel.llama.write(to: directory)

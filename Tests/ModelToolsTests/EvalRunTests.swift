@@ -235,6 +235,21 @@ import Tokenization
         #expect(buffer[3] == 0)
     }
 
+    /// A file's weights can make logits as large as floats get.
+    @Test func logitsAtTheEndsOfTheRange() throws {
+        let directory = try TemporaryDirectory()
+        let text = try ScoredText(tokens: [0, 1], length: 2, stride: 2, lead: nil, capacity: 2)
+        let writer = try LogitsWriter(path: directory.path("x"), text, vocabularySize: 3, fingerprint: 1)
+        try writer.go(to: 0)
+        let largest = Float.greatestFiniteMagnitude
+        try [-largest, 0, largest].withUnsafeBufferPointer { try writer.write($0, best: 2) }
+        try writer.commit()
+        let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: 3)
+        defer { buffer.deallocate() }
+        #expect(try LogitsFile(path: directory.path("x")).read(row: 0, into: buffer) == 2)
+        #expect(buffer[2] == 0 && buffer[1] < -largest / 2 && buffer[0] == -largest)
+    }
+
     @Test func damagedFilesOfLogits() throws {
         let directory = try TemporaryDirectory()
         let bytes = [UInt8](try Data(contentsOf: URL(filePath: try logits(directory))))

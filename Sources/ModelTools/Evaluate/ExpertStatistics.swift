@@ -99,18 +99,22 @@ package struct ExpertStatistics: Sendable {
         package let first: Int
         package let second: Int
         package let tokens: Int
-        /// Tokens that picked both, over those to be expected if the two knew nothing of each other.
+        /// Tokens that picked both, over those to be expected from the two loads alone. Expectations are in proportion to
+        /// the product of the loads and add up to all pairs that there were.
         package let lift: Double
     }
 
     /// The pairs that were picked together most often.
     package func pairs(most count: Int) -> [Pair] {
         var pairs: [Pair] = []
+        let all = together.reduce(0.0) { $0 + Double($1) }
+        let squares = loads.reduce(0.0) { $0 + Double($1) * Double($1) }
+        let products = (Double(picks) * Double(picks) - squares) / 2
         for first in 0..<experts {
             for second in first + 1..<max(experts, first + 1) {
                 let both = Int(together[first * experts + second])
                 guard both > 0 else { continue }
-                let lift = Double(both) * Double(tokens) / (Double(loads[first]) * Double(loads[second]))
+                let lift = Double(both) / (all * Double(loads[first]) * Double(loads[second]) / products)
                 pairs.append(Pair(first: first, second: second, tokens: both, lift: lift))
             }
         }

@@ -96,7 +96,7 @@ package struct LogitsFile {
             for index in 0..<vocabularySize {
                 let code = UInt16(
                     littleEndian: bytes.loadUnaligned(fromByteOffset: start + 4 + 2 * index, as: UInt16.self))
-                out[index] = -step * Float(code)
+                out[index] = max(-step * Float(code), -.greatestFiniteMagnitude)
                 if code == 0, best == nil { best = index }
             }
             return (step, best)
@@ -172,12 +172,14 @@ package final class LogitsWriter {
         let largest = logits[best]
         var smallest = largest
         for value in logits where value < smallest { smallest = value }
-        let step = (largest - smallest) / 65_535
-        let scale = step > 0 ? 1 / step : 0
+        // In double precision no difference of two floats is too large.
+        let step = Float((Double(largest) - Double(smallest)) / 65_535)
+        let scale = step > 0 ? 1 / Double(step) : 0
         row.withUnsafeMutableBytes { bytes in
             bytes.storeBytes(of: step.bitPattern.littleEndian, as: UInt32.self)
             for index in 0..<logits.count {
-                let code = min(max(((largest - logits[index]) * scale).rounded(), index == best ? 0 : 1), 65_535)
+                let steps = ((Double(largest) - Double(logits[index])) * scale).rounded()
+                let code = min(max(steps, index == best ? 0 : 1), 65_535)
                 bytes.storeBytes(of: UInt16(code).littleEndian, toByteOffset: 4 + 2 * index, as: UInt16.self)
             }
         }

@@ -150,7 +150,10 @@ struct ExpertsReport {
 
     private var table: String {
         var table = EvalTable(
-            ["layer", "entropy", "busiest", "idlest", "unused", "again 1", "2", "4", "8", "16", "chance", "together"]
+            [
+                "layer", "entropy", "busiest", "idlest", "unused", "after 1", "after 2", "after 4", "after 8",
+                "after 16", "chance", "together",
+            ]
                 + cacheSizes.map { "LRU \($0)" })
         func percent(_ share: Double?) -> String { share.map { String(format: "%.1f %%", 100 * $0) } ?? "–" }
         for (layer, statistics) in layers {

@@ -155,7 +155,9 @@ struct EvalReport {
 
 extension Estimate {
     var json: JSONValue {
-        ["value": .double(value), "standard_error": standardError.map { .double($0) } ?? .null]
+        // JSON has no infinities, and exp has.
+        func number(_ value: Double?) -> JSONValue { value.flatMap { $0.isFinite ? .double($0) : nil } ?? .null }
+        return ["value": number(value), "standard_error": number(standardError)]
     }
 }
 

@@ -59,6 +59,7 @@ struct EvalSpeedQuality: ParsableCommand {
             throw CommandError("\(folder) holds no GGUF file")
         }
         let original = try compute.load(reference)
+        let name = original.info.name ?? original.info.architecture
         let text = try windows.cut.text(text, original, try Tokenizer(original.file.metadata))
         let identity =
             "speed-quality of \(EvalIdentity.model(reference)), "
@@ -82,7 +83,7 @@ struct EvalSpeedQuality: ParsableCommand {
                 if run.isStopped, number + 1 < files.count { throw EvaluationError.cancelled }
             }
         } report: { figures in
-            if let plot { try SVGDrawing.write(QuantizationFigures.plot(figures).svg(), to: plot) }
+            if let plot { try SVGDrawing.write(QuantizationFigures.plot(figures, of: name).svg(), to: plot) }
             return report(figures, reference, text)
         }
     }
@@ -124,7 +125,7 @@ struct EvalSpeedQuality: ParsableCommand {
         figures.divergence99 = result.percentile99
         figures.divergence999 = result.percentile999
         figures.topAgreement = result.topAgreement.value
-        figures.perplexity = result.perplexity.value
+        figures.perplexity = min(result.perplexity.value, .greatestFiniteMagnitude)
     }
 
     private func measureSpeed(_ figures: inout QuantizationFigures, _ model: Model, note: () -> Void) throws {
@@ -217,7 +218,7 @@ struct QuantizationFigures: Codable, Equatable {
     }
 
     /// Divergence and speed against size.
-    static func plot(_ figures: [QuantizationFigures]) -> LinePlot {
+    static func plot(_ figures: [QuantizationFigures], of model: String) -> LinePlot {
         let figures = figures.sorted { ($0.bitsPerWeight, $0.file) < ($1.bitsPerWeight, $1.file) }
         func panel(
             _ title: String, isLogarithmic: Bool = false, _ point: (QuantizationFigures) -> (Double, Double, Double)?
@@ -229,7 +230,7 @@ struct QuantizationFigures: Codable, Equatable {
                 }
             }
             return LinePlot.Panel(
-                title: title, lines: [LinePlot.Line(label: title, points: points)], axis: "bits per weight",
+                title: title, lines: [LinePlot.Line(label: model, points: points)], axis: "bits per weight",
                 startsAtPoints: true, isLogarithmic: isLogarithmic)
         }
         func spread(_ values: [Double]) -> (Double, Double, Double) {
