@@ -40,39 +40,30 @@ extension Compute {
         precondition(q.count == k.count && q.dim == k.dim && v.count == out.count && v.dim == out.dim)
         precondition(decay.dim == k.dim && decayed.dim == k.dim && beta.cols == v.count && v.count == k.count)
         precondition(out.rows == batch.count && beta.rows == batch.count)
-        let blocks = (v.dim + 15) / 16
-        // A block of state is 64 · keyDim bytes: hand out a few at a time while tokens are few.
-        let grain = max(1, 8 * batch.segments.count / batch.count)
-        let job = (q, k, v, decay, decayed, beta, layer, batch, out, blocks)
-        pool.run(batch.segments.count * v.count * blocks, grain: grain, job) { job, units, _ in
-            let (q, k, v, decay, decayed, beta, layer, batch, out, blocks) = job
-            for unit in units {
-                let segment = batch.segments[unit / (v.count * blocks)]
-                let head = unit / blocks % v.count
-                let block = unit % blocks
-                let row = segment.rows.lowerBound
-                let state = segment.sequence.recurrent[layer]
-                var task = ck_channel_delta_block()
-                task.state = state.state + head * state.headStride + block * k.dim * 16
-                task.key_dim = k.dim
-                task.lanes = min(16, v.dim - block * 16)
-                task.tokens = segment.rows.count
-                task.q = UnsafePointer(q.at(row, head))
-                task.k = UnsafePointer(k.at(row, head))
-                task.v = UnsafePointer(v.at(row, head) + block * 16)
-                task.decay = UnsafePointer(decay.at(row, head))
-                task.decayed = UnsafePointer(decayed.at(row, head))
-                task.beta = UnsafePointer(beta.row(row) + head)
-                task.q_stride = q.rowStride
-                task.k_stride = k.rowStride
-                task.v_stride = v.rowStride
-                task.decay_stride = decay.rowStride
-                task.decayed_stride = decayed.rowStride
-                task.beta_stride = beta.stride
-                task.out = out.at(row, head) + block * 16
-                task.out_stride = out.rowStride
-                ck_channel_delta_run(&task)
-            }
+        let job = (q, k, v, decay, decayed, beta, out)
+        forEachStateBlock(batch, layer: layer, heads: v.count, keyDim: k.dim, valueDim: v.dim, job) { job, part in
+            let (q, k, v, decay, decayed, beta, out) = job
+            let (head, row) = (part.head, part.row)
+            var task = ck_channel_delta_block()
+            task.state = part.state
+            task.key_dim = k.dim
+            task.lanes = part.lanes
+            task.tokens = part.tokens
+            task.q = UnsafePointer(q.at(row, head))
+            task.k = UnsafePointer(k.at(row, head))
+            task.v = UnsafePointer(v.at(row, head) + part.firstValue)
+            task.decay = UnsafePointer(decay.at(row, head))
+            task.decayed = UnsafePointer(decayed.at(row, head))
+            task.beta = UnsafePointer(beta.row(row) + head)
+            task.q_stride = q.rowStride
+            task.k_stride = k.rowStride
+            task.v_stride = v.rowStride
+            task.decay_stride = decay.rowStride
+            task.decayed_stride = decayed.rowStride
+            task.beta_stride = beta.stride
+            task.out = out.at(row, head) + part.firstValue
+            task.out_stride = out.rowStride
+            ck_channel_delta_run(&task)
         }
     }
 }

@@ -16,39 +16,30 @@ extension Compute {
         precondition(x.count == out.count && x.dim == out.dim && b.count == c.count && b.dim == c.dim)
         precondition(dt.cols == x.count && a.count == x.count && dtBias.count == x.count && d.count == x.count)
         precondition(x.count.isMultiple(of: b.count) && out.rows == batch.count && dt.rows == batch.count)
-        let blocks = (x.dim + 15) / 16
-        // A block of state is 64 · state size bytes: hand out a few at a time while tokens are few.
-        let grain = max(1, 8 * batch.segments.count / batch.count)
-        let job = (x, b, c, dt, a, dtBias, d, layer, batch, out, blocks)
-        pool.run(batch.segments.count * x.count * blocks, grain: grain, job) { job, units, _ in
-            let (x, b, c, dt, a, dtBias, d, layer, batch, out, blocks) = job
-            for unit in units {
-                let segment = batch.segments[unit / (x.count * blocks)]
-                let head = unit / blocks % x.count
-                let block = unit % blocks
-                let group = head / (x.count / b.count)
-                let row = segment.rows.lowerBound
-                let state = segment.sequence.recurrent[layer]
-                var task = ck_mamba_block()
-                task.state = state.state + head * state.headStride + block * b.dim * 16
-                task.key_dim = b.dim
-                task.lanes = min(16, x.dim - block * 16)
-                task.tokens = segment.rows.count
-                task.x = UnsafePointer(x.at(row, head) + block * 16)
-                task.b = UnsafePointer(b.at(row, group))
-                task.c = UnsafePointer(c.at(row, group))
-                task.dt = UnsafePointer(dt.row(row) + head)
-                task.x_stride = x.rowStride
-                task.b_stride = b.rowStride
-                task.c_stride = c.rowStride
-                task.dt_stride = dt.stride
-                task.a = a.pointer[head]
-                task.dt_bias = dtBias.pointer[head]
-                task.d = d.pointer[head]
-                task.out = out.at(row, head) + block * 16
-                task.out_stride = out.rowStride
-                ck_mamba_run(&task)
-            }
+        let job = (x, b, c, dt, a, dtBias, d, out)
+        forEachStateBlock(batch, layer: layer, heads: x.count, keyDim: b.dim, valueDim: x.dim, job) { job, part in
+            let (x, b, c, dt, a, dtBias, d, out) = job
+            let (head, row) = (part.head, part.row)
+            let group = head / (x.count / b.count)
+            var task = ck_mamba_block()
+            task.state = part.state
+            task.key_dim = b.dim
+            task.lanes = part.lanes
+            task.tokens = part.tokens
+            task.x = UnsafePointer(x.at(row, head) + part.firstValue)
+            task.b = UnsafePointer(b.at(row, group))
+            task.c = UnsafePointer(c.at(row, group))
+            task.dt = UnsafePointer(dt.row(row) + head)
+            task.x_stride = x.rowStride
+            task.b_stride = b.rowStride
+            task.c_stride = c.rowStride
+            task.dt_stride = dt.stride
+            task.a = a.pointer[head]
+            task.dt_bias = dtBias.pointer[head]
+            task.d = d.pointer[head]
+            task.out = out.at(row, head) + part.firstValue
+            task.out_stride = out.rowStride
+            ck_mamba_run(&task)
         }
     }
 

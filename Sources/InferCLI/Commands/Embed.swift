@@ -30,17 +30,7 @@ struct Embed: AsyncParsableCommand {
     @Flag(help: "Print a JSON array.")
     var json = false
 
-    @Option(
-        name: [.customShort("c"), .long],
-        help: ArgumentHelp(
-            "Tokens of the longest text (default: what the model was trained for, at most 4096).",
-            valueName: "tokens"))
-    var ctxSize: Int?
-
-    @Option(
-        name: [.short, .long],
-        help: ArgumentHelp("Threads that compute (default: one per physical core).", valueName: "count"))
-    var threads: Int?
+    @OptionGroup var size: SizeOptions
 
     private struct Row: Encodable {
         var index: Int
@@ -51,7 +41,7 @@ struct Embed: AsyncParsableCommand {
     func run() async throws {
         let model = try GGUFEmbeddingModel(
             path: modelPath.model,
-            configuration: .init(threads: threads, contextLength: ctxSize, keyCache: .f32, valueCache: .f32),
+            configuration: .init(threads: size.threads, contextLength: size.ctxSize, keyCache: .f32, valueCache: .f32),
             pooling: pooling, normalizes: normalize)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
