@@ -38,6 +38,8 @@ package struct DeepSeek2: Architecture {
         }
         rope = frequencies.table(.norm)
         head = try OutputHead(weights, shape)
+        // A file that is cut off behind the dense layers still tells of experts.
+        _ = try hyper.int("expert_count", in: 0...4096, default: 0)
         experts = dense < shape.layers ? try ExpertCounts(hyper) : nil
         self.shape = shape
         let routed = try Self.routing(hyper, shape, vocabulary: head.vocabularySize)

@@ -21,12 +21,13 @@ extension Hyperparameters {
 
     private func isInert(_ name: String, _ value: GGUFValue) -> Bool {
         if Self.descriptive.contains(name) { return true }
+        // Experts are described in files that have none, or whose first layers, without them, are all there is.
+        if name.hasPrefix("expert_"), name != "expert_count", !readKeys.contains("expert_used_count") { return true }
         if let neutral = Self.neutralValues[name] {
             let number = value.double ?? value.int.map(Double.init) ?? value.boolValue.map { $0 ? 1 : 0 }
             return number.map(neutral.contains) ?? false
         }
-        // Converters describe experts and rotations of models that have none.
-        if name.hasPrefix("expert_") { return (metadata["\(architecture).expert_count"]?.int ?? 0) == 0 }
+        // Converters describe the rotation of models that have none.
         if name.hasPrefix("rope.") { return !readKeys.contains("rope.freq_base") }
         return false
     }
