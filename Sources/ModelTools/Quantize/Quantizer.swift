@@ -41,7 +41,7 @@ package struct Quantizer {
     /// - Parameter progress: called with the bytes written so far and those of all tensors; false stops.
     /// - Throws: `QuantizeError.notFinite`, `.cancelled`, `.sameFile`, `GGUFError`.
     package func write(to path: String, progress: @escaping (Int, Int) -> Bool) throws {
-        guard !Self.isSameFile(path, source.path) else { throw QuantizeError.sameFile(path) }
+        guard !FileIdentity.isSame(path, source.path) else { throw QuantizeError.sameFile(path) }
         var writer = GGUFWriter(metadata: try metadata())
         let total = plan.byteCount
         let done = Atomic<Int>(0)
@@ -69,9 +69,8 @@ package struct Quantizer {
 
     private func metadata() throws(GGUFError) -> [(String, GGUFValue)] {
         let own = [GGUFFileType.key, "general.quantization_version"]
-        let split = ["split.no", "split.count", "split.tensors.count"]
         var entries: [(String, GGUFValue)] = []
-        for key in source.metadata.keys where !own.contains(key) && !split.contains(key) {
+        for key in source.metadata.keys where !own.contains(key) && !GGUFSplit.keys.contains(key) {
             if let value = source.metadata[key] { entries.append((key, value)) }
         }
         entries.append(("general.quantization_version", .uint32(2)))
@@ -90,13 +89,6 @@ package struct Quantizer {
         hash.add(importance?.fingerprint ?? "")
         hash.add(compensator?.fingerprint ?? "")
         return String(hash.value, radix: 16)
-    }
-
-    private static func isSameFile(_ a: String, _ b: String) -> Bool {
-        let files = [a, b].map { try? FileManager.default.attributesOfItem(atPath: $0) }
-        guard let x = files[0], let y = files[1] else { return false }
-        return x[.systemFileNumber] as? Int == y[.systemFileNumber] as? Int
-            && x[.systemNumber] as? Int == y[.systemNumber] as? Int
     }
 
     // MARK: One tensor
