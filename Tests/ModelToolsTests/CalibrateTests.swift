@@ -94,7 +94,7 @@ import Tokenization
             distance(try logits(try GGUFFile(path: plain), tokens), reference),
             distance(try logits(try GGUFFile(path: gptq), tokens), reference)
         )
-        #expect(compensated < 0.8 * rounded, "\(compensated) against \(rounded)")
+        #expect(compensated < 0.9 * rounded, "\(compensated) against \(rounded)")
     }
 
     @Test func aTextThatEndsEarlyLeavesNothing() throws {
