@@ -34,9 +34,18 @@ private let model = RepositoryFiles.model
             #"{"type": "object", "properties": {"legs": {"enum": [4, 6]}}, "required": ["legs"], "additionalProperties": false}"#
         let argument = isFile ? try directory.write(Array(schema.utf8), to: "schema.json") : schema
         let result = try InferProcess.run(
-            ["-m", model, "--temp", "0", "-n", "600", "-j", argument, "How many legs does a fox have?"])
+            ["-m", model, "--temp", "0", "-n", "100", "-j", argument, "How many legs does a fox have?"])
         let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Int]
         #expect(object == ["legs": 4] || object == ["legs": 6])
+    }
+
+    /// What there is comes out, and the status says that it is not what was asked for.
+    @Test func anAnswerThatIsCutOff() throws {
+        let result = try InferProcess.run(
+            ["-m", model, "-n", "3", "-j", #"{"type": "string", "minLength": 200}"#, "How many legs does a fox have?"])
+        #expect(result.status == 1)
+        #expect(!result.output.isEmpty)
+        #expect(result.errors.contains("the limit of tokens cut the answer off"))
     }
 
     @Test func anAnswerOfAGrammar() throws {
@@ -54,7 +63,7 @@ private let model = RepositoryFiles.model
         (["--raw", "--tools"], "--tools and --reasoning need a chat"),
         (["-j", "{}", "--grammar", "root ::= \"a\""], "give one of"),
         (["--tools", "--tool-choice", "piano"], "piano"), (["--reasoning", "maybe"], "maybe"),
-        (["--reasoning", "-5"], "reasoning"),
+        (["--reasoning", "-5"], "reasoning"), (["-j", " "], "--json-schema is empty"),
     ])
     func whatDoesNotGoTogetherIsSaid(arguments: [String], message: String) throws {
         let result = try InferProcess.run(["-m", model, "Hi"] + arguments)
@@ -63,7 +72,11 @@ private let model = RepositoryFiles.model
     }
 
     @Test(arguments: [
-        (["-j", "{"], "JSON"), (["--grammar", "root ::= nothing"], "nothing"), (["-j", "/no/such"], "no such file"),
+        (["-j", "[]"], "a schema must be an object or a boolean"), (["-j", "{"], "JSON"),
+        (["--grammar", "root ::= nothing"], "nothing"), (["-j", "/no/such"], "no such file"),
+        (["-j", #"{"type": "object", "if": {}}"#], "if is not supported (at /if)"),
+        (["-j", #"{"properties": {"größe": {"type": "grad"}}}"#], "(at /properties/größe/type)"),
+        (["-j", #"{"type": "string", "pattern": "(a"}"#], "unterminated group (at /pattern)"),
     ])
     func aFormThatCannotBeUsedIsAnError(arguments: [String], message: String) throws {
         let result = try InferProcess.run(["-m", model, "Hi"] + arguments)

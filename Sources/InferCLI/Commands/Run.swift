@@ -98,6 +98,13 @@ struct Run: AsyncParsableCommand {
             if jsonOutput { Terminal.writeAnswer(try report.json() + "\n") }
             if verbose { Terminal.writeMessage(report.summary) }
         }
-        if reader.reason == .cancelled { throw ExitCode(130) }
+        switch reader.reason {
+        case .cancelled: throw ExitCode(130)
+        case .maximumTokens where plan.schema != nil:
+            throw CommandError("the limit of tokens cut the answer off: it is not complete JSON")
+        case .contextFull where plan.schema != nil:
+            throw CommandError("the context is full: the answer is not complete JSON")
+        default: break
+        }
     }
 }

@@ -42,6 +42,7 @@ struct AnswerOptions: ParsableArguments {
         guard forms <= 1 else {
             throw ValidationError("give one of --json-schema, --grammar and --grammar-file")
         }
+        if jsonSchema?.allSatisfy(\.isWhitespace) == true { throw ValidationError("--json-schema is empty") }
         if !tools, toolChoice.choice != .auto { throw ValidationError("--tool-choice goes with --tools") }
     }
 
@@ -57,9 +58,9 @@ struct AnswerOptions: ParsableArguments {
         options.grammar = try grammar ?? grammarFile.map { try TextFile.contents(of: $0) }
         var schema: GenerationSchema?
         if let jsonSchema {
-            // A schema is an object, `true` or `false`; anything else is a path.
-            let isText =
-                jsonSchema.drop(while: \.isWhitespace).hasPrefix("{") || ["true", "false"].contains(jsonSchema)
+            // A schema is an object, `true` or `false`; what is not JSON is a path.
+            let first = jsonSchema.first { !$0.isWhitespace }
+            let isText = first.map { "{[\"".contains($0) } ?? false || ["true", "false"].contains(jsonSchema)
             let text = isText ? jsonSchema : try TextFile.contents(of: jsonSchema)
             do {
                 schema = try GenerationSchema(json: text)
