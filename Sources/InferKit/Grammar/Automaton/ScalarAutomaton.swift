@@ -74,8 +74,11 @@ struct ScalarAutomaton: Sendable {
 
     /// Texts that both accept.
     func intersection(_ other: ScalarAutomaton) throws(GrammarError) -> ScalarAutomaton {
-        try Self.exploring(from: Pair(left: 0, right: 0)) { pair in
+        var work = 0
+        return try Self.exploring(from: Pair(left: 0, right: 0)) { pair throws(GrammarError) in
             var transitions: [(ScalarSet, Pair)] = []
+            work += states[pair.left].transitions.count * other.states[pair.right].transitions.count
+            guard work <= GrammarLimits.pairs else { throw .tooComplex("strings that satisfy two long lists") }
             for left in states[pair.left].transitions {
                 for right in other.states[pair.right].transitions {
                     let common = left.scalars.intersection(right.scalars)
@@ -97,8 +100,7 @@ struct ScalarAutomaton: Sendable {
         let trap = result.count
         for index in result.indices {
             result[index].accepts.toggle()
-            let covered = result[index].transitions.reduce(ScalarSet()) { $0.union($1.scalars) }
-            let rest = covered.complement
+            let rest = ScalarSet(result[index].transitions.flatMap(\.scalars.ranges)).complement
             if !rest.isEmpty { result[index].transitions.append(Transition(scalars: rest, target: trap)) }
         }
         result.append(State(transitions: [Transition(scalars: .all, target: trap)], accepts: true))
@@ -157,9 +159,13 @@ struct ScalarAutomaton: Sendable {
         var keys = [start]
         var states: [State] = []
         var edges = 0
+        // Where the ranges that lead to a target are collected, for the state at hand.
+        var placeOfTarget: [Int: Int] = [:]
+        var collected: [(target: Int, ranges: [ClosedRange<UInt32>])] = []
         while states.count < keys.count {
             let (transitions, accepts) = try step(keys[states.count])
-            var state = State(accepts: accepts)
+            placeOfTarget.removeAll(keepingCapacity: true)
+            collected.removeAll(keepingCapacity: true)
             for (scalars, key) in transitions {
                 if numbers[key] == nil {
                     guard keys.count < GrammarLimits.automatonStates else {
@@ -169,12 +175,16 @@ struct ScalarAutomaton: Sendable {
                     keys.append(key)
                 }
                 let target = numbers[key] ?? 0
-                if let place = state.transitions.firstIndex(where: { $0.target == target }) {
-                    state.transitions[place].scalars = state.transitions[place].scalars.union(scalars)
+                if let place = placeOfTarget[target] {
+                    collected[place].ranges += scalars.ranges
                 } else {
-                    state.transitions.append(Transition(scalars: scalars, target: target))
+                    placeOfTarget[target] = collected.count
+                    collected.append((target, scalars.ranges))
                 }
             }
+            let state = State(
+                transitions: collected.map { Transition(scalars: ScalarSet($0.ranges), target: $0.target) },
+                accepts: accepts)
             edges += state.transitions.count
             guard edges <= GrammarLimits.edges / 4 else { throw .tooComplex("an automaton with too many transitions") }
             states.append(state)

@@ -83,4 +83,8 @@ enum GrammarLimits {
     static let edges = 1_500_000
     /// States of the automaton of one regular expression, one string or one number.
     static let automatonStates = 30_000
+    /// Pairs of transitions looked at where two automata are put together.
+    static let pairs = 20_000_000
+    /// Numbers that a schema excludes one by one.
+    static let excludedNumbers = 200
 }

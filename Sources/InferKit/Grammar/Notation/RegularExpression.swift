@@ -327,12 +327,19 @@ struct RegularExpression {
                 return end
             case .repeated(let node, let minimum, let maximum):
                 var state = state
-                for _ in 0..<minimum { state = try add(node, from: state) }
+                for _ in 0..<minimum {
+                    let next = try add(node, from: state)
+                    // Nothing, any number of times, is nothing.
+                    if next == state { break }
+                    state = next
+                }
                 let end = try newState()
                 if let maximum {
                     for _ in minimum..<maximum {
                         empty[state].append(end)
-                        state = try add(node, from: state)
+                        let next = try add(node, from: state)
+                        if next == state { break }
+                        state = next
                     }
                 } else {
                     let loop = try newState()
@@ -360,8 +367,8 @@ struct RegularExpression {
                 return try ScalarAutomaton.exploring(from: closure([0])) { states throws(GrammarError) in
                     let outgoing = states.flatMap { edges[$0] }
                     work += states.count + outgoing.count
-                    guard work < 4_000_000 else { throw .tooComplex("a pattern with too many states") }
-                    return (split(outgoing).map { ($0.0, closure($0.1)) }, states.contains(final))
+                    let transitions = try Self.split(outgoing, &work).map { ($0.0, closure($0.1)) }
+                    return (transitions, states.contains(final))
                 }
             } catch {
                 throw Failure(message: "a pattern this complex", isUnsupported: true)
@@ -369,19 +376,29 @@ struct RegularExpression {
         }
 
         /// Overlapping transitions to disjoint ones with the states they lead to.
-        private func split(_ transitions: [(set: ScalarSet, target: Int)]) -> [(ScalarSet, [Int])] {
-            var starts = Set<UInt32>()
-            for (set, _) in transitions {
+        private static func split(
+            _ transitions: [(set: ScalarSet, target: Int)], _ work: inout Int
+        ) throws(GrammarError) -> [(ScalarSet, [Int])] {
+            // From left to right over the places where a range begins or ends.
+            var changes: [(place: UInt32, isStart: Bool, target: Int)] = []
+            for (set, target) in transitions {
                 for range in set.ranges {
-                    starts.insert(range.lowerBound)
-                    starts.insert(range.upperBound + 1)
+                    changes.append((range.lowerBound, true, target))
+                    changes.append((range.upperBound + 1, false, target))
                 }
             }
-            let limits = starts.sorted()
+            changes.sort { $0.place < $1.place }
             var rangesOfTargets: [[Int]: [ClosedRange<UInt32>]] = [:]
-            for (low, next) in zip(limits, limits.dropFirst()) {
-                let targets = Set(transitions.filter { $0.set.contains(low) }.map(\.target)).sorted()
-                if !targets.isEmpty { rangesOfTargets[targets, default: []].append(low...(next - 1)) }
+            /// How many of the ranges here lead to a target.
+            var open: [Int: Int] = [:]
+            for (index, change) in changes.enumerated() {
+                let count = open[change.target, default: 0] + (change.isStart ? 1 : -1)
+                open[change.target] = count == 0 ? nil : count
+                let next = index + 1 < changes.count ? changes[index + 1].place : change.place
+                guard next > change.place, !open.isEmpty else { continue }
+                work += open.count
+                guard work < 4_000_000 else { throw .tooComplex("a pattern with too many states") }
+                rangesOfTargets[open.keys.sorted(), default: []].append(change.place...(next - 1))
             }
             return rangesOfTargets.map { (ScalarSet($0.value), $0.key) }
                 .sorted { ($0.0.ranges.first?.lowerBound ?? 0) < ($1.0.ranges.first?.lowerBound ?? 0) }

@@ -72,8 +72,11 @@ struct NumberShape: Sendable {
             guard let combined = grid.map({ $0.combined(otherGrid) }) ?? otherGrid else { return nil }
             result.grid = combined
         }
-        if let values = other.allowed { result.allowed = allowed.map { $0.filter(values.contains) } ?? values }
-        result.excluded += other.excluded
+        if let values = other.allowed {
+            let set = Set(values)
+            result.allowed = allowed.map { $0.filter(set.contains) } ?? values
+        }
+        result.excluded += other.excluded.filter { !excluded.contains($0) }
         return result
     }
 
@@ -97,6 +100,9 @@ struct NumberShape: Sendable {
             return texts.isEmpty ? nil : ScalarAutomaton(texts: texts)
         }
         var result = try NumberReader.automaton(for: self)
+        guard excluded.count <= GrammarLimits.excludedNumbers else {
+            throw .tooComplex("more than \(GrammarLimits.excludedNumbers) numbers that are excluded")
+        }
         for value in excluded {
             let bound = Bound(value: value, isExclusive: false)
             let spellings = try NumberReader.automaton(for: NumberShape(minimum: bound, maximum: bound))

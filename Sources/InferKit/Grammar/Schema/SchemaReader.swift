@@ -211,6 +211,9 @@ struct SchemaReader {
                 throw .tooComplex("more than \(Self.mostShapes) alternatives")
             }
         }
+        guard texts.reduce(0, { $0 + $1.utf8.count }) <= GrammarLimits.sourceBytes else {
+            throw .tooComplex("strings of more than \(GrammarLimits.sourceBytes) bytes in one list")
+        }
         if !texts.isEmpty {
             scalars.string = StringShape(parts: [("values \(path)", ScalarAutomaton(texts: texts))])
         }
