@@ -45,12 +45,16 @@ struct ByteTrie: Sendable {
     }
 
     /// The longest string that `text` has at `start`, and its number.
-    func longestMatch(in text: UnsafeRawBufferPointer, at start: Int) -> (value: Int32, length: Int)? {
+    /// - Parameter limit: where the text ends for this search.
+    func longestMatch(
+        in text: UnsafeRawBufferPointer, at start: Int, upTo limit: Int? = nil
+    ) -> (value: Int32, length: Int)? {
         guard start < text.count, mayStart(with: text[start]) else { return nil }
+        let limit = limit ?? text.count
         var node: UInt32 = 0
         var best: (value: Int32, length: Int)?
         var index = start
-        while index < text.count, let next = child(node, text[index]) {
+        while index < limit, let next = child(node, text[index]) {
             node = next
             index += 1
             if values[Int(node)] >= 0 { best = (values[Int(node)], index - start) }

@@ -114,13 +114,17 @@ package final class Tokenizer: Sendable {
     ///   - addSpecial: Adds BOS, EOS and separator as the file wants them.
     ///   - parseSpecial: Turns control tokens that are written out in the text into their ids. Otherwise they are
     ///     plain text, which is what a user's words need. User-defined tokens are found in either case.
-    package func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
+    ///   - seams: offsets in the text's UTF-8, in rising order, that no control or user-defined token reaches over: text
+    ///     around them only looks like one. Plain tokens take no notice.
+    package func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool, seams: [Int] = []) -> [Int32] {
         var ids: [Int32] = []
         if addSpecial, addBOS, let bos { ids.append(bos) }
         var scratch = scratches.withLock { $0.popLast() } ?? EncodeScratch()
         var text = text
         text.withUTF8 {
-            encode(UnsafeRawBufferPointer($0), parseSpecial ? specialTokens : userDefinedTokens, &scratch, into: &ids)
+            encode(
+                UnsafeRawBufferPointer($0), parseSpecial ? specialTokens : userDefinedTokens, seams, &scratch,
+                into: &ids)
         }
         scratch.trim()
         scratches.withLock { if $0.count < 4 { $0.append(scratch) } }
@@ -130,10 +134,12 @@ package final class Tokenizer: Sendable {
     }
 
     private func encode(
-        _ text: UnsafeRawBufferPointer, _ special: ByteTrie, _ scratch: inout EncodeScratch, into ids: inout [Int32]
+        _ text: UnsafeRawBufferPointer, _ special: ByteTrie, _ seams: [Int], _ scratch: inout EncodeScratch,
+        into ids: inout [Int32]
     ) {
         var pending = 0
         var index = 0
+        var nextSeam = 0
         var afterSpecial = true
         func encodePending(upTo end: Int) {
             while pending < end {
@@ -145,7 +151,9 @@ package final class Tokenizer: Sendable {
             }
         }
         while index < text.count, !special.isEmpty {
-            guard let match = special.longestMatch(in: text, at: index) else {
+            while nextSeam < seams.count, seams[nextSeam] <= index { nextSeam += 1 }
+            let limit = nextSeam < seams.count ? min(seams[nextSeam], text.count) : text.count
+            guard let match = special.longestMatch(in: text, at: index, upTo: limit) else {
                 index += 1
                 continue
             }

@@ -159,6 +159,57 @@ private struct Ping: Tool {
         #expect(prompt.answer.pattern != nil)
     }
 
+    /// In harmony headers and thoughts are part of the form; a thought over its budget ends within it.
+    @Test(arguments: ["", "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"])
+    func aRequiredCallInMessages(thought: String) async throws {
+        let template = DefaultTemplate.chatML.source + "{# <|channel|><|message|><|start|> #}"
+        let script = ScriptedModel(
+            template: template,
+            makesConstraint: { _ in
+                OneText(thought + "<|channel|>commentary to=functions.ping <|constrain|>json<|message|>{}")
+            }, next: { _ in 120 })
+        let model = GGUFLanguageModel(backend: script)
+        var request = ChatRequest(
+            Conversation(messages: [ChatMessage(.user, "x")], tools: [["function": ["name": "ping"]]]))
+        request.conversation.reasoning = ReasoningOptions(isOn: true, budget: 2)
+        request.choice = .required
+        let prompt = try model.prompt(for: request)
+        #expect(prompt.answer.holdsThoughts)
+        var calls: [Transcript.ToolCall] = []
+        var reasoning = ""
+        var finish: FinishReason?
+        for try await event in model.generate(prompt, options: greedy, until: StopFlag()) {
+            if case .toolCall(let call) = event { calls.append(call) }
+            if case .reasoning(let text) = event { reasoning += text }
+            if case .finished(let reason, _) = event { finish = reason }
+        }
+        #expect(calls.map(\.toolName) == ["ping"])
+        #expect(reasoning == (thought.isEmpty ? "" : "hm"))
+        #expect(finish == .toolCalls)
+    }
+
+    /// A call that the model makes of its own accord is held to the form of the tool that its header names.
+    @Test func argumentsInMessagesAreHeldToTheirForm() async throws {
+        let header = Array("<|channel|>commentary to=functions.ping<|message|>".utf8)
+        let script = ScriptedModel(
+            template: DefaultTemplate.chatML.source + "{# <|channel|><|message|><|start|> #}",
+            makesConstraint: { pattern in OneText(pattern == .schema(["type": "object"]) ? "{\"a\": 1}" : "?") },
+            next: { sequence in
+                let start = [ScriptedModel.turnStart] + "assistant\n".utf8.map { Int32($0) }
+                let place = sequence.indices.last { sequence[$0...].starts(with: start) } ?? 0
+                let said = sequence.count - place - start.count
+                return said < header.count ? Int32(header[said]) : said > header.count + 7 ? ScriptedModel.end : 120
+            })
+        let model = GGUFLanguageModel(backend: script)
+        let request = ChatRequest(
+            Conversation(messages: [ChatMessage(.user, "x")], tools: [["function": ["name": "ping"]]]))
+        var calls: [Transcript.ToolCall] = []
+        for try await event in model.generate(try model.prompt(for: request), options: greedy, until: StopFlag()) {
+            if case .toolCall(let call) = event { calls.append(call) }
+        }
+        #expect(calls.map(\.arguments.jsonString) == ["{\"a\":1}"])
+    }
+
     @Test func plainTextObeysAGrammarToo() async throws {
         let script = ScriptedModel(makesConstraint: { _ in OneText("abc") }, next: { _ in 120 })
         var options = greedy

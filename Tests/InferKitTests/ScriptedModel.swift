@@ -67,12 +67,18 @@ final class ScriptedModel: ModelBackend {
             threads: 1, chatTemplate: nil, chatFormat: nil)
     }
 
-    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
+    var controlTexts: ControlTexts { ControlTexts(control: ["<|im_start|>", "<|im_end|>"]) }
+
+    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool, seams: [Int]) -> [Int32] {
         var rest = Substring(text)
         var tokens: [Int32] = []
         let special: [(String, Int32)] = [("<|im_start|>", Self.turnStart), ("<|im_end|>", Self.turnEnd)]
         while !rest.isEmpty {
-            if parseSpecial, let (name, id) = special.first(where: { rest.hasPrefix($0.0) }) {
+            let place = text.utf8.count - rest.utf8.count
+            let found = special.first { name, _ in
+                rest.hasPrefix(name) && !seams.contains { place < $0 && $0 < place + name.utf8.count }
+            }
+            if parseSpecial, let (name, id) = found {
                 tokens.append(id)
                 rest = rest.dropFirst(name.count)
             } else if rest.hasPrefix("ab") {

@@ -19,6 +19,22 @@ import Testing
         #expect(tokenizer.pieces("<|end|>x<|end|>", parseSpecial: true) == ["<|end|>x", "<|end|>"])
     }
 
+    /// Neither a control token nor a user-defined one reaches over a seam; a shorter one in front of it may be found.
+    @Test func seamsAreNotReachedOver() throws {
+        let tokenizer = try Self.toy().tokenizer()
+        func pieces(_ text: String, _ seams: [Int]) -> [String] {
+            tokenizer.encode(text, addSpecial: false, parseSpecial: true, seams: seams).map { tokenizer.text(of: $0) }
+        }
+        #expect(pieces("<|end|><|end|>", [1]).count == 8)
+        #expect(pieces("<|end|><|end|>", [8]).count == 8)
+        #expect(pieces("<|end|><|end|>", [1, 2, 13]).count == 14)
+        #expect(pieces("<|end|><|end|>", [0, 7, 14, 99]) == ["<|end|>", "<|end|>"])
+        #expect(pieces("<|end|>x", [7]) == ["<|end|>", "x"])
+        #expect(pieces("<tool>", [3]).count == 6)
+        // Plain tokens take no notice.
+        #expect(pieces("<|end|>", [3]) == tokenizer.pieces("<|end|>"))
+    }
+
     @Test func addedOnBothSides() throws {
         var toy = Self.toy()
         toy.set("tokenizer.ggml.bos_token_id", .uint32(256))

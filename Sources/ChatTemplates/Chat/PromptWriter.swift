@@ -10,6 +10,9 @@ package struct PromptWriter: Sendable {
     package struct Prompt: Sendable, Equatable {
         /// Control tokens are written out.
         package var text: String
+        /// Offsets in the UTF-8 of ``text`` that no control token reaches over: around them text of a message only looks
+        /// like one.
+        package var seams: [Int]
         /// The end of ``text`` that belongs to the answer: its header, perhaps an open or an empty thought.
         package var generationPrompt: String
     }
@@ -21,13 +24,15 @@ package struct PromptWriter: Sendable {
     private let bosText: String?
     private let eosText: String?
     private let clock: @Sendable () -> CivilTime
+    private let seal: ControlTextSeal
 
     /// - Parameters:
     ///   - bosText: what `bos_token` stands for in the template; `eosText` likewise.
+    ///   - controlTexts: the vocabulary's tokens that nobody but the template may write.
     ///   - clock: the local time for templates that tell the model.
     /// - Throws: `TemplateError` if the template cannot be read.
     package init(
-        source: String, bosText: String? = nil, eosText: String? = nil,
+        source: String, bosText: String? = nil, eosText: String? = nil, controlTexts: ControlTexts = ControlTexts(),
         clock: @escaping @Sendable () -> CivilTime = { CivilTime.now() }
     ) throws(TemplateError) {
         let template = try ChatTemplate(source: source)
@@ -35,6 +40,7 @@ package struct PromptWriter: Sendable {
         self.bosText = bosText
         self.eosText = eosText
         self.clock = clock
+        seal = ControlTextSeal(controlTexts, template: source)
         traits = TemplateTraits(template) { (context) throws(TemplateError) in
             try Self.render(template, context, bosText, eosText, clock)
         }
@@ -61,6 +67,15 @@ package struct PromptWriter: Sendable {
 
     /// - Throws: `TemplateError`: of kind `raised` if the template refuses the conversation.
     package func prompt(for conversation: Conversation) throws(TemplateError) -> Prompt {
+        do throws(TemplateError) {
+            return try adaptedPrompt(for: sealed(conversation))
+        } catch {
+            // It may quote a message.
+            throw TemplateError(error.kind, ControlTextSeal.opened(error.message).text, line: error.line)
+        }
+    }
+
+    private func adaptedPrompt(for conversation: Conversation) throws(TemplateError) -> Prompt {
         var messages = withKnownParts(conversation)
         let firstError: TemplateError
         do throws(TemplateError) {
@@ -95,10 +110,10 @@ package struct PromptWriter: Sendable {
             let content = trimmingTrailingWhitespace(Array(last.content.utf8)[...])
             let bytes = Array(text.utf8)
             guard let place = utf8Occurrences(of: Array(content), in: bytes).last, !content.isEmpty else {
-                return Prompt(text: text, generationPrompt: "")
+                return Self.opened(text, answerStart: bytes.count)
             }
-            return Prompt(
-                text: String(decoding: bytes[..<(place + content.count)], as: UTF8.self), generationPrompt: "")
+            let end = place + content.count
+            return Self.opened(String(decoding: bytes[..<end], as: UTF8.self), answerStart: end)
         }
         // What the template writes for an answer is the difference; some refuse to stop after a question.
         let before =
@@ -107,7 +122,7 @@ package struct PromptWriter: Sendable {
         let text = try Self.render(template, variables, bosText, eosText, clock)
         var start = Self.answerStart(in: text, messages)
         if let before, text.utf8.starts(with: before.utf8) { start = before.utf8.count }
-        var prompt = Prompt(text: text, generationPrompt: String(decoding: text.utf8.dropFirst(start), as: UTF8.self))
+        var prompt = Self.opened(text, answerStart: start)
         if conversation.reasoning.isOn == false {
             let hasTools = !conversation.tools.isEmpty
             let skip = syntax.reasoningSkip(generationPrompt: prompt.generationPrompt, hasTools: hasTools)
@@ -115,6 +130,13 @@ package struct PromptWriter: Sendable {
             prompt.generationPrompt += skip
         }
         return prompt
+    }
+
+    /// - Parameter answerStart: where the generation prompt starts in the sealed text's UTF-8.
+    private static func opened(_ text: String, answerStart: Int) -> Prompt {
+        let (opened, seams) = ControlTextSeal.opened(text)
+        let answer = ControlTextSeal.opened(String(decoding: text.utf8.dropFirst(answerStart), as: UTF8.self)).text
+        return Prompt(text: opened, seams: seams, generationPrompt: answer)
     }
 
     /// Behind the last message, as far as it is found in the text.
@@ -128,6 +150,28 @@ package struct PromptWriter: Sendable {
     }
 
     // MARK: Messages
+
+    /// An assistant's own marks, which templates look for, are not sealed: they begin no turn.
+    private func sealed(_ conversation: Conversation) -> Conversation {
+        let ownMarks = syntax.form == .marked ? Set(syntax.marks) : []
+        var conversation = conversation
+        conversation.tools = conversation.tools.map(seal.sealed)
+        conversation.variables = seal.sealed(conversation.variables)
+        conversation.reasoning.effort = conversation.reasoning.effort.map { seal.sealed($0) }
+        for i in conversation.messages.indices {
+            var message = conversation.messages[i]
+            message.content = seal.sealed(message.content, keeping: message.role == .assistant ? ownMarks : [])
+            message.reasoning = message.reasoning.map { seal.sealed($0) }
+            message.name = message.name.map { seal.sealed($0) }
+            message.toolCallID = message.toolCallID.map { seal.sealed($0) }
+            message.toolCalls = message.toolCalls.map {
+                ToolCall(
+                    id: $0.id.map { seal.sealed($0) }, name: seal.sealed($0.name), arguments: seal.sealed($0.arguments))
+            }
+            conversation.messages[i] = message
+        }
+        return conversation
+    }
 
     private func json(_ messages: [ChatMessage]) -> [JSONValue] {
         var toolNames: [CodePoints: String] = [:]

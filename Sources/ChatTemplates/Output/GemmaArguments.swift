@@ -1,7 +1,9 @@
 /// Arguments as Gemma 4 writes them: `{key:<|"|>text<|"|>,list:[1,true],nested:{a:null}}`, with bare keys and strings
 /// between marks of their own that need no escapes. (Read off the model's chat template.)
-struct GemmaArguments {
-    static let quote = Array("<|\"|>".utf8)
+package struct GemmaArguments {
+    /// Around strings.
+    package static let quoteText = "<|\"|>"
+    static let quote = Array(quoteText.utf8)
 
     private let bytes: [UInt8]
     private var position: Int

@@ -4,6 +4,8 @@ package indirect enum OutputPattern: Sendable, Equatable {
     case literal(String)
     /// JSON text that a JSON Schema describes.
     case schema(JSONValue)
+    /// The same in Gemma's notation: bare keys, strings between marks, see `GemmaArguments`.
+    case gemma(JSONValue)
     /// A text of this GBNF grammar's root.
     case gbnf(String)
     /// At most one blank or line break.
@@ -12,6 +14,8 @@ package indirect enum OutputPattern: Sendable, Equatable {
     case digits
     /// Any text that does not contain this one, which comes next in the sequence; perhaps none.
     case textBefore(String)
+    /// Such a text that is a string of a JSON Schema, written without quotes and escapes.
+    case stringBefore(String, schema: JSONValue)
     case sequence([OutputPattern])
     case choice([OutputPattern])
     case optional(OutputPattern)
@@ -89,14 +93,7 @@ extension OutputSyntax.Calls {
 
     /// What stands between `open` and `close`.
     fileprivate func body(_ tools: [JSONValue]) -> OutputPattern? {
-        var bodies: [OutputPattern] = []
-        for tool in tools {
-            let function = tool["function"] ?? tool
-            guard let name = function["name"]?.stringValue else { continue }
-            let parameters = function["parameters"] ?? function["input_schema"] ?? ["type": "object"]
-            guard let body = body(name: name, parameters: parameters) else { return nil }
-            bodies.append(body)
-        }
+        let bodies = callable(tools).map { body(name: $0.name, parameters: $0.parameters) }
         guard !bodies.isEmpty else { return nil }
         let one = OutputPattern.choice(bodies)
         guard writesList else { return one }
@@ -106,7 +103,7 @@ extension OutputSyntax.Calls {
         ])
     }
 
-    private func body(name: String, parameters: JSONValue) -> OutputPattern? {
+    private func body(name: String, parameters: JSONValue) -> OutputPattern {
         switch arguments {
         case .callObjects:
             let key = open == "<|python_tag|>" ? "parameters" : "arguments"
@@ -119,9 +116,7 @@ extension OutputSyntax.Calls {
                 nameIsID ? [.literal("functions.\(name):"), .digits] : [.literal((namePrefix ?? "") + name)]
             return .sequence(
                 written + [.space, .literal(nameEnd ?? ""), .space, .schema(parameters), .space])
-        case .gemma:
-            guard let object = Self.gemma(parameters, depth: 8) else { return nil }
-            return .sequence([.literal((namePrefix ?? "") + name), object])
+        case .gemma: return .sequence([.literal((namePrefix ?? "") + name), .gemma(parameters)])
         case .tagged(let tags):
             var parts: [OutputPattern] = [.literal(name), .space, .literal(nameEnd ?? ""), .space]
             if nameEnd == nil { parts = [.literal(name), .space] }
@@ -133,75 +128,30 @@ extension OutputSyntax.Calls {
             return .sequence(parts)
         }
     }
-
-    /// Gemma's notation; nil for types it is not certain about.
-    private static func gemma(_ schema: JSONValue, depth: Int) -> OutputPattern? {
-        guard depth > 0 else { return nil }
-        let quote = String(decoding: GemmaArguments.quote, as: UTF8.self)
-        if let choices = schema["enum"]?.arrayValue {
-            return .choice(
-                choices.map { value in
-                    .literal(value.stringValue.map { quote + $0 + quote } ?? value.text())
-                })
-        }
-        switch schema["type"]?.stringValue {
-        case "string": return .sequence([.literal(quote), .textBefore(quote), .literal(quote)])
-        case "integer", "number", "boolean", "null": return .schema(schema)
-        case "array":
-            guard let element = schema["items"].flatMap({ gemma($0, depth: depth - 1) }) else { return nil }
-            let more = OutputPattern.repeated(.sequence([.literal(","), element]), atLeast: 0)
-            return .sequence([.literal("["), .optional(.sequence([element, more])), .literal("]")])
-        case "object":
-            let members = (schema["properties"]?.objectValue ?? JSONObject()).members.sorted {
-                $0.0.utf8.lexicographicallyPrecedes($1.0.utf8)
-            }
-            var required: [OutputPattern] = []
-            var free: [OutputPattern] = []
-            for (key, value) in members {
-                guard let pattern = gemma(value, depth: depth - 1) else { return nil }
-                let member = OutputPattern.sequence([.literal("\(key):"), pattern])
-                let isRequired = schema["required"]?.arrayValue?.contains(.string(key)) ?? false
-                if isRequired { required.append(member) } else { free.append(member) }
-            }
-            return .sequence([.literal("{"), list(required, free), .literal("}")])
-        default: return nil
-        }
-    }
 }
 
-/// The required members and any of the free ones, in this order, with commas between.
-private func list(_ required: [OutputPattern], _ free: [OutputPattern]) -> OutputPattern {
-    func following(_ members: some Sequence<OutputPattern>) -> [OutputPattern] {
-        members.map { .sequence([.literal(","), $0]) }
+/// Names and parameters of tools in OpenAI's form. Arguments are objects, whatever a schema leaves open.
+func callable(_ tools: [JSONValue]) -> [(name: String, parameters: JSONValue)] {
+    tools.compactMap { tool in
+        let function = tool["function"] ?? tool
+        guard let name = function["name"]?.stringValue else { return nil }
+        var parameters = (function["parameters"] ?? function["input_schema"])?.objectValue ?? JSONObject()
+        parameters["type"] = "object"
+        return (name, .object(parameters))
     }
-    func anyOf(_ members: some Sequence<OutputPattern>) -> [OutputPattern] {
-        following(members).map { .optional($0) }
-    }
-    if let first = required.first {
-        return .sequence([first] + following(required.dropFirst()) + anyOf(free))
-    }
-    let starts = free.indices.map { OutputPattern.sequence([free[$0]] + anyOf(free[($0 + 1)...])) }
-    return .choice([.literal("")] + starts)
 }
 
 extension OutputSyntax.Tags {
     fileprivate func pattern(key: String, schema: JSONValue, root: JSONValue) -> OutputPattern {
         let isText = schema["type"]?.stringValue == "string"
         let lineBreak = trimsNewlines ? "\n" : ""
-        var value: OutputPattern
-        if isText, let choices = schema["enum"]?.arrayValue {
-            value = .choice(choices.map { .literal($0.stringValue ?? $0.text()) })
-        } else if isText {
-            value = .textBefore(lineBreak + close)
-        } else {
-            var schema = schema
+        var schema = schema
+        if case .object(var object) = schema {
             // References lead to the root.
-            if case .object(var object) = schema, let definitions = root["$defs"] {
-                object["$defs"] = definitions
-                schema = .object(object)
-            }
-            value = .schema(schema)
+            for key in ["$defs", "definitions"] { if let definitions = root[key] { object[key] = definitions } }
+            schema = .object(object)
         }
+        var value = isText ? OutputPattern.stringBefore(lineBreak + close, schema: schema) : .schema(schema)
         var opening = open + key + keyEnd
         if let stringFlagEnd { opening += (isText ? "true" : "false") + stringFlagEnd }
         var parts: [OutputPattern] = [.literal(opening)]

@@ -64,10 +64,25 @@ extension OutputParser {
     /// Whether the output has neither content nor calls so far.
     package var hasNoAnswer: Bool { content.isEmpty && !hasCalls }
 
-    /// The region of calls that is being read: how many bytes came since the mark that opened it, and whether that was
-    /// the mark of a section rather than of a call. Nil outside of such a region.
-    package var openCalls: (readBytes: Int, isSection: Bool)? {
-        guard case .calls(let reader) = phase, !reader.isBare else { return nil }
-        return (buffer.count - reader.regionStart, reader.opensSection)
+    /// What a mark of calls has opened.
+    package enum OpenCalls: Equatable {
+        /// A section of calls.
+        case section
+        /// A call, name and all.
+        case call
+        /// The arguments of a call of this tool.
+        case arguments(String)
+    }
+
+    /// What is being read of calls, and how many bytes of it have come. Nil outside of calls.
+    package var openCalls: (part: OpenCalls, readBytes: Int)? {
+        switch phase {
+        case .calls(let reader) where !reader.isBare:
+            return (reader.opensSection ? .section : .call, buffer.count - reader.regionStart)
+        case .harmonyBody(let message):
+            guard case .call(let name) = message.kind else { return nil }
+            return (.arguments(name), buffer.count - message.start)
+        default: return nil
+        }
     }
 }

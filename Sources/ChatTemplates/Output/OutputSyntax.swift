@@ -87,6 +87,9 @@ package struct OutputSyntax: Sendable, Equatable {
         form == .harmony
             ? "<|end|><|start|>assistant<|channel|>final<|message|>" : reasoning.map { "\n\($0.close)\n\n" }
     }
+
+    /// The same, as far as the form of the output leaves no choice: what follows may be another message than an answer.
+    package var thoughtEnd: String? { form == .harmony ? "<|end|><|start|>assistant" : reasoningClose }
 }
 
 extension OutputSyntax {

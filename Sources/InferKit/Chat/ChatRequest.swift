@@ -35,6 +35,9 @@ package struct ChatRequest: Sendable {
 package struct ChatPrompt: Sendable {
     /// With control tokens written out.
     package let text: String
+    /// Offsets in the UTF-8 of ``text`` that no control token reaches over: around them words of a message only look
+    /// like one.
+    package let seams: [Int]
     package let tokens: [Int32]
     package let answer: AnswerFormat
 }
@@ -56,9 +59,13 @@ package struct AnswerFormat: Sendable {
     package var mayThink = true
     /// The form of everything but thoughts.
     package var pattern: OutputPattern?
+    /// Whether ``pattern`` is the form of thoughts too, and of what stands between messages.
+    package var holdsThoughts = false
     /// The forms of what follows the mark of a call and that of a section of calls.
     package var callPattern: OutputPattern?
     package var sectionPattern: OutputPattern?
+    /// The forms of arguments by the name of the tool, where these are a message of their own.
+    package var argumentPatterns: [String: OutputPattern] = [:]
 
     package init() {}
 }
@@ -88,7 +95,9 @@ extension GGUFLanguageModel {
         answer.thoughtBudget = conversation.reasoning.isOn == false ? 0 : conversation.reasoning.budget
         answer.mayThink = conversation.reasoning.isOn != false
         try setPatterns(of: &answer, request)
-        return ChatPrompt(text: written.text, tokens: backend.encodePrompt(written.text), answer: answer)
+        return ChatPrompt(
+            text: written.text, seams: written.seams,
+            tokens: backend.encodePrompt(written.text, seams: written.seams), answer: answer)
     }
 
     /// The control tokens that occur in the marks of a syntax.
@@ -102,33 +111,38 @@ extension GGUFLanguageModel {
     private func setPatterns(of answer: inout AnswerFormat, _ request: ChatRequest) throws {
         let format = request.format.pattern
         if let format { _ = try backend.constraint(for: format) }
-        var tools = try enforceable(answer.tools)
+        let mustCall = request.choice != .none && request.choice != .auto
+        let tools = try enforceable(answer.tools).filter { tool in
+            guard case .named(let name) = request.choice else { return true }
+            return (tool["function"] ?? tool)["name"]?.stringValue?.sameCodePoints(as: name) == true
+        }
+        guard !mustCall || !tools.isEmpty else {
+            throw LanguageModelSession.GenerationError.invalidOption(
+                .init(debugDescription: "the tool choice asks for a tool that is not among the tools"))
+        }
         let syntax = answer.syntax
-        switch request.choice {
-        case .none: answer.pattern = format
-        case .auto:
-            let calls = syntax.callPattern(tools: tools, isParallel: request.isParallel)
-            if let format {
-                answer.pattern = calls.map { .choice([format, $0]) } ?? format
-            } else if calls != nil {
-                answer.callPattern = usable(
-                    syntax.callPattern(tools: tools, isParallel: request.isParallel, behindSectionMark: false))
-                answer.sectionPattern = usable(
-                    syntax.callPattern(tools: tools, isParallel: request.isParallel, behindSectionMark: true))
-            }
-        case .required, .named:
-            if case .named(let name) = request.choice {
-                tools = tools.filter { ($0["function"] ?? $0)["name"]?.stringValue?.sameCodePoints(as: name) == true }
-            }
-            guard !tools.isEmpty else {
-                throw LanguageModelSession.GenerationError.invalidOption(
-                    .init(debugDescription: "the tool choice asks for a tool that is not among the tools"))
-            }
-            guard let calls = syntax.callPattern(tools: tools, isParallel: request.isParallel) else {
-                throw LanguageModelSession.GenerationError.unsupportedGuide(
-                    .init(debugDescription: "a call cannot be enforced in the notation of this model"))
-            }
+        let calls = syntax.callPattern(tools: tools, isParallel: request.isParallel)
+        if mustCall {
             answer.pattern = calls
+        } else if let format {
+            answer.pattern = calls.map { .choice([format, $0]) } ?? format
+        } else {
+            answer.argumentPatterns = syntax.argumentPatterns(tools: tools).compactMapValues { usable($0) }
+            answer.callPattern = usable(
+                syntax.callPattern(tools: tools, isParallel: request.isParallel, behindSectionMark: false))
+            answer.sectionPattern = usable(
+                syntax.callPattern(tools: tools, isParallel: request.isParallel, behindSectionMark: true))
+        }
+        if mustCall || format != nil,
+            let messages = syntax.harmonyPattern(
+                answer: mustCall ? nil : format, tools: tools, mayThink: answer.mayThink,
+                generationPrompt: answer.generationPrompt)
+        {
+            (answer.pattern, answer.holdsThoughts) = (messages, true)
+        }
+        guard !mustCall || answer.pattern != nil else {
+            throw LanguageModelSession.GenerationError.unsupportedGuide(
+                .init(debugDescription: "a call cannot be enforced in the notation of this model"))
         }
         if let pattern = answer.pattern { _ = try backend.constraint(for: pattern) }
     }
@@ -159,8 +173,8 @@ extension GGUFLanguageModel {
 extension ModelBackend {
     /// The tokens of a prompt that a template wrote: one token at the beginning where the model wants one, whether or
     /// not the template wrote it too.
-    func encodePrompt(_ text: String) -> [Int32] {
-        var tokens = encode(text, addSpecial: false, parseSpecial: true)
+    func encodePrompt(_ text: String, seams: [Int]) -> [Int32] {
+        var tokens = encode(text, addSpecial: false, parseSpecial: true, seams: seams)
         if let beginOfText, tokens.first != beginOfText { tokens.insert(beginOfText, at: 0) }
         return tokens
     }

@@ -25,9 +25,13 @@ package struct ChatTemplateSources: Sendable, Equatable {
 /// Reads templates when they are first needed: a model can continue plain text without one.
 final class ChatWriters: Sendable {
     private let sources: ChatTemplateSources
+    private let controlTexts: ControlTexts
     private let writers = Mutex<[String: Result<PromptWriter, TemplateError>]>([:])
 
-    init(_ sources: ChatTemplateSources) { self.sources = sources }
+    init(_ backend: any ModelBackend) {
+        sources = backend.chatTemplates
+        controlTexts = backend.controlTexts
+    }
 
     /// - Throws: ``LanguageModelSession/GenerationError/unsupportedChatTemplate(_:)``.
     func writer(hasTools: Bool) throws -> PromptWriter {
@@ -35,7 +39,8 @@ final class ChatWriters: Sendable {
         let result = writers.withLock { writers in
             if let known = writers[source] { return known }
             let made = Result { () throws(TemplateError) in
-                try PromptWriter(source: source, bosText: sources.bosText, eosText: sources.eosText)
+                try PromptWriter(
+                    source: source, bosText: sources.bosText, eosText: sources.eosText, controlTexts: controlTexts)
             }
             writers[source] = made
             return made

@@ -29,9 +29,10 @@ actor SequenceRunner {
     }
 
     /// Computes a prompt ahead of time.
-    func prepare(_ text: String, until flag: StopFlag) throws {
+    /// - Parameter seams: as in ``ChatPrompt``.
+    func prepare(_ text: String, seams: [Int], until flag: StopFlag) throws {
         let generator = try readyGenerator()
-        let tokens = backend.encodePrompt(text)
+        let tokens = backend.encodePrompt(text, seams: seams)
         guard !tokens.isEmpty, tokens.count < generator.capacity else { return }
         contextText = nil
         try generator.sync(tokens, isCancelled: { flag.isSet }, progress: { _, _ in })
@@ -104,8 +105,10 @@ actor SequenceRunner {
         case .tokens(let tokens, _): return tokens
         case .chat(let prompt):
             guard let contextText, prompt.text.utf8.starts(with: contextText.utf8) else { return prompt.tokens }
-            let rest = String(decoding: prompt.text.utf8.dropFirst(contextText.utf8.count), as: UTF8.self)
-            return generator.tokens + backend.encode(rest, addSpecial: false, parseSpecial: true)
+            let known = contextText.utf8.count
+            let rest = String(decoding: prompt.text.utf8.dropFirst(known), as: UTF8.self)
+            let seams = prompt.seams.filter { $0 > known }.map { $0 - known }
+            return generator.tokens + backend.encode(rest, addSpecial: false, parseSpecial: true, seams: seams)
         }
     }
 

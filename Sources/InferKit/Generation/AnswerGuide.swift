@@ -28,7 +28,10 @@ struct AnswerGuide {
 
     /// - Returns: nil if nothing is to be held to a form.
     init?(_ format: AnswerFormat, _ backend: any ModelBackend) throws {
-        guard format.pattern != nil || format.callPattern != nil || format.sectionPattern != nil else { return nil }
+        guard
+            format.pattern != nil || format.callPattern != nil || format.sectionPattern != nil
+                || !format.argumentPatterns.isEmpty
+        else { return nil }
         self.format = format
         self.backend = backend
         mask = TokenMask(count: backend.vocabularySize)
@@ -55,7 +58,7 @@ struct AnswerGuide {
     mutating func choose(
         _ logits: UnsafeBufferPointer<Float>, _ reader: OutputReader, _ sampler: inout Sampler
     ) throws -> Int32? {
-        guard phase != .free, reader.isAnswering, constraint != nil else {
+        guard phase != .free, format.holdsThoughts || reader.isAnswering, constraint != nil else {
             return sampler.sample(logits)
         }
         try decoding { try constraint?.mask(into: &mask) }
@@ -86,6 +89,11 @@ struct AnswerGuide {
         return choice
     }
 
+    /// A token that was not chosen comes next.
+    mutating func acceptForced(_ token: Int32) throws {
+        if format.holdsThoughts { try decoding { try constraint?.accept(token) } }
+    }
+
     /// To be called when the reader knows the last token: calls begin and end.
     mutating func follow(_ reader: OutputReader) throws {
         if reader.isReasoning { hasThought = true }
@@ -99,11 +107,19 @@ struct AnswerGuide {
         }
         guard !wasInCalls else { return }
         // A token that holds the mark and more was not chosen for the form: such calls are left to the model.
-        guard open.readBytes == 0, let pattern = open.isSection ? format.sectionPattern : format.callPattern else {
-            return
-        }
+        guard open.readBytes == 0, let pattern = format.pattern(of: open.part) else { return }
         constraint = try backend.constraint(for: pattern)
         phase = .inCalls
+    }
+}
+
+extension AnswerFormat {
+    fileprivate func pattern(of part: OutputParser.OpenCalls) -> OutputPattern? {
+        switch part {
+        case .section: sectionPattern
+        case .call: callPattern
+        case .arguments(let name): argumentPatterns[name]
+        }
     }
 }
 

@@ -89,7 +89,10 @@ package struct AnswerState {
     }
 
     private mutating func choose(_ logits: UnsafeBufferPointer<Float>) throws -> Int32 {
-        if let token = forced.popFirst() { return token }
+        if let token = forced.popFirst() {
+            try guide?.acceptForced(token)
+            return token
+        }
         let choice =
             if guide != nil {
                 try guide?.choose(logits, reader, &sampler)
@@ -106,7 +109,8 @@ package struct AnswerState {
     /// A thought that has used up its budget ends here: the words that end it come next, and then the answer.
     private mutating func closeThoughtIfDue() {
         guard let format, let budget = format.thoughtBudget, !hasClosedThought, reader.isReasoning,
-            reasoningTokens >= budget, let close = format.syntax.reasoningClose
+            reasoningTokens >= budget,
+            let close = format.holdsThoughts ? format.syntax.thoughtEnd : format.syntax.reasoningClose
         else { return }
         hasClosedThought = true
         forced = backend.encode(close, addSpecial: false, parseSpecial: true)[...]

@@ -26,7 +26,7 @@ struct OutputReader {
     var isReasoning: Bool { (tracker ?? parser)?.isReasoning ?? false }
     var isAnswering: Bool { (tracker ?? parser)?.isAnswering ?? true }
     var hasNoAnswer: Bool { (tracker ?? parser)?.hasNoAnswer ?? true }
-    var openCalls: (readBytes: Int, isSection: Bool)? { (tracker ?? parser)?.openCalls }
+    var openCalls: (part: OutputParser.OpenCalls, readBytes: Int)? { (tracker ?? parser)?.openCalls }
 
     /// The call that is being written, without what could be part of a stop sequence.
     var openCall: OpenCall? { parser?.openCall }

@@ -12,6 +12,8 @@ package struct TextGrammar: Sendable {
         program = try GrammarProgram(try GBNFParser.parse(gbnf))
     }
 
+    init(_ grammar: Grammar) throws(GrammarError) { program = try GrammarProgram(grammar) }
+
     package func makeRecognizer() -> GrammarRecognizer { GrammarRecognizer(program) }
 
     /// Whether a whole text satisfies the grammar.
@@ -36,6 +38,13 @@ package struct GrammarRecognizer {
     package var isAccepting: Bool { automaton.isAccepting[Int(configuration)] }
     /// Whether the text so far is the beginning of a complete one.
     package var isAlive: Bool { configuration != GrammarAutomaton.dead }
+
+    /// The bytes that may come next.
+    mutating func nextBytes() throws(GrammarError) -> [UInt8] {
+        let allowed = (UInt8.min...UInt8.max).filter { automaton.step(configuration, $0) != GrammarAutomaton.dead }
+        if let failure = automaton.failure { throw failure }
+        return allowed
+    }
 
     /// - Throws: ``GrammarError/tooComplex(_:)`` where a grammar is too ambiguous.
     package mutating func feed(_ bytes: some Sequence<UInt8>) throws(GrammarError) {

@@ -21,10 +21,15 @@ struct PatternCompiler {
         switch pattern {
         case .literal(let text): return literal(text)
         case .schema(let schema): return grammar.include(try SchemaCompiler.grammar(for: schema))
+        case .gemma(let schema):
+            let quote = GemmaArguments.quoteText
+            return grammar.include(
+                try SchemaCompiler.grammar(for: schema, in: .gemma(quote: quote, mark: literal(quote))))
         case .gbnf(let source): return grammar.include(try GBNFParser.parse(source))
         case .space: return .choice([.empty, .text(" "), .text("\n")])
         case .digits: return .repeated(.scalars(ScalarSet([0x30...0x39])), minimum: 1, maximum: 4)
         case .textBefore(let text): return .automaton(try .textWithout(text), .plain)
+        case .stringBefore(let text, let schema): return try string(schema, before: text)
         case .sequence(let parts): return .sequence(try expressions(parts))
         case .choice(let parts): return .choice(try expressions(parts))
         case .optional(let part): return .optional(try expression(part))
@@ -32,6 +37,16 @@ struct PatternCompiler {
             guard minimum <= GrammarLimits.repetition else { throw .tooComplex("a repetition of \(minimum)") }
             return .repeated(try expression(part), minimum: max(minimum, 0), maximum: nil)
         }
+    }
+
+    private func string(_ schema: JSONValue, before end: String) throws(GrammarError) -> GrammarExpression {
+        var reader = SchemaReader(SchemaDocument(schema))
+        var choices: [GrammarExpression] = []
+        for shape in try reader.shapes(of: [0]) {
+            guard let automaton = try shape.string?.automaton() else { continue }
+            choices.append(.automaton(try automaton.intersection(.textWithout(end)), .plain))
+        }
+        return choices.isEmpty ? .never : .choice(choices)
     }
 
     private mutating func expressions(_ patterns: [OutputPattern]) throws(GrammarError) -> [GrammarExpression] {
@@ -114,10 +129,12 @@ extension OutputPattern {
         return switch self {
         case .literal(let text): "literal" + quoted(text)
         case .schema(let schema): "schema" + quoted(schema.text())
+        case .gemma(let schema): "gemma" + quoted(schema.text())
         case .gbnf(let source): "gbnf" + quoted(source)
         case .space: "space"
         case .digits: "digits"
         case .textBefore(let text): "before" + quoted(text)
+        case .stringBefore(let text, let schema): "string" + quoted(text) + quoted(schema.text())
         case .sequence(let parts): list("sequence", parts)
         case .choice(let parts): list("choice", parts)
         case .optional(let part): list("optional", [part])

@@ -79,8 +79,20 @@ final class EngineBackend: ModelBackend {
     var endOfGeneration: Set<Int32> { tokenizer.endOfGeneration }
     var beginOfText: Int32? { tokenizer.addBOS ? tokenizer.bos : nil }
 
-    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
-        tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
+    var controlTexts: ControlTexts {
+        var texts = ControlTexts()
+        for id in 0..<Int32(tokenizer.vocabularySize) {
+            switch tokenizer.type(of: id) {
+            case .control, .unknown: texts.control.append(tokenizer.text(of: id))
+            case .userDefined: texts.userDefined.append(tokenizer.text(of: id))
+            case .normal, .unused, .byte, .undefined, nil: break
+            }
+        }
+        return texts
+    }
+
+    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool, seams: [Int]) -> [Int32] {
+        tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial, seams: seams)
     }
 
     func decode(_ tokens: [Int32], renderSpecial: Bool) -> String {

@@ -30,7 +30,7 @@ public final class GGUFLanguageModel: Sendable {
     package init(backend: any ModelBackend) {
         self.backend = backend
         thread = EngineThread(name: "inference")
-        writers = ChatWriters(backend.chatTemplates)
+        writers = ChatWriters(backend)
     }
 
     /// What the model is.
@@ -43,7 +43,7 @@ public final class GGUFLanguageModel: Sendable {
     ///   - parseSpecial: reads control tokens that are written out, such as `<|im_start|>`, as such. Leave it off
     ///     for text from somebody else.
     public func tokenize(_ text: String, addSpecial: Bool = true, parseSpecial: Bool = false) -> [Int32] {
-        backend.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
+        backend.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial, seams: [])
     }
 
     /// The text of token ids.

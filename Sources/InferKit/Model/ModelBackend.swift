@@ -14,7 +14,11 @@ package protocol ModelBackend: Sendable {
     var beginOfText: Int32? { get }
     var chatTemplates: ChatTemplateSources { get }
 
-    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32]
+    /// The tokens that are no ordinary parts of a text.
+    var controlTexts: ControlTexts { get }
+
+    /// - Parameter seams: offsets in the text's UTF-8 that no control token reaches over, in rising order.
+    func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool, seams: [Int]) -> [Int32]
     func decode(_ tokens: [Int32], renderSpecial: Bool) -> String
     /// Whether the token is no text but a sign for the model.
     func isControl(_ token: Int32) -> Bool
@@ -26,6 +30,12 @@ package protocol ModelBackend: Sendable {
     /// - Throws: what is wrong with a schema or a grammar, or not supported.
     func makeConstraint(_ pattern: OutputPattern) throws -> any TokenConstraint
     func makeGenerator() throws -> any TokenGenerator
+}
+
+extension ModelBackend {
+    package func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
+        encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial, seams: [])
+    }
 }
 
 /// Which control tokens become text.

@@ -111,13 +111,14 @@ public final class LanguageModelSession: Sendable {
         let entries = transcript.entries
         guard !entries.isEmpty || !tools.isEmpty, !isResponding else { return }
         // Only what is certain to come again: the text before the next contribution.
-        func prompt(_ text: String) throws -> String {
-            try model.prompt(for: request(entries + [.prompt(text)], GenerationOptions(), .text, round: 0)).text
+        func prompt(_ text: String) throws -> ChatPrompt {
+            try model.prompt(for: request(entries + [.prompt(text)], GenerationOptions(), .text, round: 0))
         }
-        let common = zip(try prompt("a").unicodeScalars, try prompt("b").unicodeScalars).prefix { $0 == $1 }.map(\.0)
+        let first = try prompt("a")
+        let common = zip(first.text.unicodeScalars, try prompt("b").text.unicodeScalars).prefix { $0 == $1 }.map(\.0)
         var text = String.UnicodeScalarView()
         text.append(contentsOf: common)
-        try await runner.prepare(String(text), until: StopFlag())
+        try await runner.prepare(String(text), seams: first.seams, until: StopFlag())
     }
 
     // MARK: Answering

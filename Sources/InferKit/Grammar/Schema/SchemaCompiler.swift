@@ -2,95 +2,126 @@ import ChatTemplates
 
 /// Writes the grammar of the JSON texts that satisfy a schema. `docs/structured-output.md` states the subset.
 ///
-/// Properties come in the order of the schema. Behind `{`, `[`, `,`, `:` and before `}` and `]` there may be one blank,
-/// or a line feed with up to 64 blanks or tabs.
+/// Properties come in the order of the schema. White space is what people print JSON with, see ``ValueNotation``: with
+/// more, a weak model could go on with blanks for ever.
 struct SchemaCompiler {
+    /// A value at a level of nesting, on which the indentation depends.
+    private struct Place: Hashable {
+        var goal: SchemaGoal
+        var level: Int
+    }
+
+    /// Values in deeper levels are indented as in this one, so that a schema that refers to itself has few rules.
+    private static let deepestLevel = 8
+
     private var grammar = Grammar()
     private var reader: SchemaReader
-    private var ruleOfGoal: [SchemaGoal: Int] = [:]
-    /// Goals whose rules have no body yet.
-    private var pending: [(goal: SchemaGoal, rule: Int)] = []
-    private let space: GrammarExpression
+    private let notation: ValueNotation
+    private var ruleOfPlace: [Place: Int] = [:]
+    /// Rules that have no body yet.
+    private var pending: [(place: Place, rule: Int)] = []
+    private var scalarRules: [SchemaGoal: GrammarExpression] = [:]
+    private var spaceOfLevel: [GrammarExpression] = []
 
     /// - Throws: What is wrong with the schema, or what has no grammar.
-    static func grammar(for schema: JSONValue) throws(GrammarError) -> Grammar {
-        var compiler = SchemaCompiler(schema)
-        guard case .rule(let root) = compiler.value([0]) else { return compiler.grammar }
-        while let (goal, rule) = compiler.pending.popLast() {
+    static func grammar(
+        for schema: JSONValue, in notation: ValueNotation = .json
+    ) throws(GrammarError) -> Grammar {
+        var compiler = SchemaCompiler(schema, notation)
+        guard case .rule(let root) = try compiler.value([0], 0) else { return compiler.grammar }
+        while let (place, rule) = compiler.pending.popLast() {
             guard compiler.grammar.rules.count < GrammarLimits.rules else {
                 throw .tooComplex("more than \(GrammarLimits.rules) rules")
             }
-            compiler.grammar.rules[rule].body = try compiler.body(of: goal)
+            compiler.grammar.rules[rule].body = try compiler.body(of: place)
         }
         compiler.grammar.root = root
         return compiler.grammar
     }
 
-    private init(_ schema: JSONValue) {
+    private init(_ schema: JSONValue, _ notation: ValueNotation) {
         reader = SchemaReader(SchemaDocument(schema))
-        let indent = GrammarExpression.repeated(.scalars(ScalarSet(of: " \t")), minimum: 0, maximum: 64)
-        space = grammar.add("space", .choice([.empty, .text(" "), .sequence([.text("\n"), indent])]))
+        self.notation = notation
+        for level in 0...Self.deepestLevel {
+            spaceOfLevel.append(grammar.add("space", notation.space(level: level)))
+        }
     }
+
+    private func space(_ level: Int) -> GrammarExpression { spaceOfLevel[min(level, Self.deepestLevel)] }
 
     // MARK: Values
 
     /// A value for which all schemas of the goal hold.
-    private mutating func value(_ goal: SchemaGoal) -> GrammarExpression {
-        if let rule = ruleOfGoal[goal] { return .rule(rule) }
+    private mutating func value(_ goal: SchemaGoal, _ level: Int) throws(GrammarError) -> GrammarExpression {
+        let isNested = try reader.shapes(of: goal).contains { $0.array != nil || $0.object != nil }
+        let place = Place(goal: goal, level: isNested ? min(level, Self.deepestLevel) : 0)
+        if let rule = ruleOfPlace[place] { return .rule(rule) }
         let rule = grammar.reserve("value \(goal)")
-        ruleOfGoal[goal] = rule
-        pending.append((goal, rule))
+        ruleOfPlace[place] = rule
+        pending.append((place, rule))
         return .rule(rule)
     }
 
-    private mutating func body(of goal: SchemaGoal) throws(GrammarError) -> GrammarExpression {
+    private mutating func body(of place: Place) throws(GrammarError) -> GrammarExpression {
+        let shapes = try reader.shapes(of: place.goal)
+        var choices = [try scalars(place.goal, shapes)]
+        for shape in shapes {
+            if let array = shape.array { choices.append(try self.array(array, place.level)) }
+            if let object = shape.object { choices.append(try self.object(object, place.level)) }
+        }
+        return .choice(choices)
+    }
+
+    /// The values of a goal that look the same at every level.
+    private mutating func scalars(
+        _ goal: SchemaGoal, _ shapes: [SchemaShape]
+    ) throws(GrammarError) -> GrammarExpression {
+        if let known = scalarRules[goal] { return known }
         var choices: [GrammarExpression] = []
-        for shape in try reader.shapes(of: goal) {
+        for shape in shapes {
             if shape.null { choices.append(.text("null")) }
             if shape.booleans.contains(false) { choices.append(.text("false")) }
             if shape.booleans.contains(true) { choices.append(.text("true")) }
             if let number = try shape.number?.automaton() { choices.append(.automaton(number, .plain)) }
-            if let string = try shape.string?.automaton() { choices.append(Self.quoted(string)) }
-            if let array = shape.array { choices.append(try self.array(array)) }
-            if let object = shape.object { choices.append(try self.object(object)) }
+            if let string = try shape.string?.automaton() { choices.append(try notation.string(string)) }
         }
-        return choices.isEmpty ? .never : .choice(choices)
-    }
-
-    private static func quoted(_ automaton: ScalarAutomaton) -> GrammarExpression {
-        .sequence([.text("\""), .automaton(automaton, .jsonString), .text("\"")])
+        let rule = choices.isEmpty ? .never : grammar.add("scalar", .choice(choices))
+        scalarRules[goal] = rule
+        return rule
     }
 
     // MARK: Arrays
 
-    private mutating func array(_ shape: ArrayShape) throws(GrammarError) -> GrammarExpression {
+    /// - Parameter level: of the array; its items are one deeper.
+    private mutating func array(_ shape: ArrayShape, _ level: Int) throws(GrammarError) -> GrammarExpression {
         if let maximum = shape.maximum, maximum < shape.minimum { return .never }
-        let separator = GrammarExpression.sequence([.text(","), space])
+        let separator = GrammarExpression.sequence([.text(","), space(level + 1)])
+        let end = space(level)
         let last = min(shape.prefix.count, shape.maximum ?? .max)
         // Written from the back: what may follow so many items.
         let minimum = max(0, shape.minimum - shape.prefix.count)
         var tail = GrammarExpression.empty
         if shape.maximum.map({ $0 > shape.prefix.count }) ?? true {
-            let item = value(shape.rest)
+            let item = try value(shape.rest, level + 1)
             let maximum = shape.maximum.map { $0 - shape.prefix.count }
             if shape.prefix.isEmpty {
                 let others = GrammarExpression.repeated(
                     .sequence([separator, item]), minimum: max(0, minimum - 1), maximum: maximum.map { $0 - 1 })
-                tail = .sequence([item, others, space])
+                tail = .sequence([space(level + 1), item, others, end])
                 if minimum == 0 { tail = .optional(tail) }
             } else {
                 tail = .repeated(.sequence([separator, item]), minimum: minimum, maximum: maximum)
-                tail = .sequence([tail, space])
+                tail = .sequence([tail, end])
             }
         } else if last > 0 {
-            tail = space
+            tail = end
         }
         for place in (0..<last).reversed() {
-            let item = value(shape.prefix[place])
-            tail = .sequence([place > 0 ? .sequence([separator, item]) : item, grammar.add("items", tail)])
-            if place >= shape.minimum { tail = .choice([tail, place > 0 ? space : .empty]) }
+            let item = try value(shape.prefix[place], level + 1)
+            tail = .sequence([place > 0 ? separator : space(level + 1), item, grammar.add("items", tail)])
+            if place >= shape.minimum { tail = .choice([tail, place > 0 ? end : .empty]) }
         }
-        return .sequence([.text("["), space, tail, .text("]")])
+        return .sequence([.text("["), tail, .text("]")])
     }
 
     // MARK: Objects
@@ -101,11 +132,12 @@ struct SchemaCompiler {
         var goal: SchemaGoal
     }
 
-    private mutating func object(_ shape: ObjectShape) throws(GrammarError) -> GrammarExpression {
+    /// - Parameter level: of the object; its members are one deeper.
+    private mutating func object(_ shape: ObjectShape, _ level: Int) throws(GrammarError) -> GrammarExpression {
         if let maximum = shape.maximum, maximum < shape.minimum { return .never }
         let others = try otherMembers(shape)
-        let members = try self.members(shape, others)
-        return .sequence([.text("{"), space, members, .text("}")])
+        let members = try self.members(shape, others, level)
+        return .sequence([.text("{"), members, .text("}")])
     }
 
     private mutating func otherMembers(_ shape: ObjectShape) throws(GrammarError) -> [OtherMembers] {
@@ -156,10 +188,10 @@ struct SchemaCompiler {
         }
     }
 
-    /// The members with white space behind them: a rule for what may follow after each declared name and each count of
+    /// The members with white space around them: a rule for what may follow after each declared name and each count of
     /// members that makes a difference.
     private mutating func members(
-        _ shape: ObjectShape, _ others: [OtherMembers]
+        _ shape: ObjectShape, _ others: [OtherMembers], _ level: Int
     ) throws(GrammarError) -> GrammarExpression {
         let declared = shape.declared
         let required = Set(shape.required.map(CodePoints.init))
@@ -168,34 +200,41 @@ struct SchemaCompiler {
         guard (declared.count + 1) * (counts + 1) <= GrammarLimits.rules / 4 else {
             throw .tooComplex("counts of many properties")
         }
-        let separator = GrammarExpression.sequence([.text(","), space])
-        let colon = GrammarExpression.sequence([.text(":"), space])
-        let other = GrammarExpression.choice(others.map { .sequence([Self.quoted($0.names), colon, value($0.goal)]) })
-        let otherRule = others.isEmpty ? .never : grammar.add("other member", other)
+        let start = space(level + 1)
+        let last = space(level)
+        let separator = GrammarExpression.sequence([.text(","), start])
+        let colon = GrammarExpression.sequence([.text(":"), notation.afterColon])
+        var otherChoices: [GrammarExpression] = []
+        for other in others {
+            let key = try notation.string(other.names)
+            otherChoices.append(.sequence([key, colon, try value(other.goal, level + 1)]))
+        }
+        let otherRule = others.isEmpty ? .never : grammar.add("other member", .choice(otherChoices))
 
         /// After all declared names.
         func end(_ count: Int) -> GrammarExpression {
             let minimum = max(0, shape.minimum - count)
             let maximum = shape.maximum.map { $0 - count }
-            if others.isEmpty || maximum == 0 { return minimum > 0 ? .never : count > 0 ? space : .empty }
+            if others.isEmpty || maximum == 0 { return minimum > 0 ? .never : count > 0 ? last : .empty }
             let following = GrammarExpression.sequence([separator, otherRule])
             guard count == 0 else {
-                return .sequence([.repeated(following, minimum: minimum, maximum: maximum), space])
+                return .sequence([.repeated(following, minimum: minimum, maximum: maximum), last])
             }
             let more = GrammarExpression.repeated(
                 following, minimum: max(0, minimum - 1), maximum: maximum.map { $0 - 1 })
-            let some = GrammarExpression.sequence([otherRule, more, space])
+            let some = GrammarExpression.sequence([start, otherRule, more, last])
             return minimum == 0 ? .optional(some) : some
         }
         var following = (0...counts).map { grammar.add("members", end($0)) }
         for name in declared.reversed() {
-            let key = JSONValue.string(name).utf8()
-            let member = GrammarExpression.sequence([.bytes(key), colon, value(shape.goal(name))])
+            let member = GrammarExpression.sequence([
+                try notation.key(name), colon, try value(shape.goal(name), level + 1),
+            ])
             let isRequired = required.contains(CodePoints(name))
             following = (0...counts).map { count in
                 let isFull = shape.maximum.map { count >= $0 } ?? false
                 let written = GrammarExpression.sequence([
-                    count > 0 ? separator : .empty, member, following[min(count + 1, counts)],
+                    count > 0 ? separator : start, member, following[min(count + 1, counts)],
                 ])
                 var choices = isFull ? [] : [written]
                 if !isRequired { choices.append(following[count]) }
