@@ -10,7 +10,8 @@ struct GrammarDoor: ParsableCommand {
         abstract: "Read JSON Schemas or GBNF grammars with texts as JSON lines, print verdicts as JSON lines.",
         discussion: """
             Each line of standard input is an object {"schema": …, "text": …} or {"gbnf": …, "text": …}; without a text \
-            only the schema or grammar is checked. Each gives one line {"accepted": bool}, or {"error": …} for a schema \
+            only the schema or grammar is checked. With "samples": N and "seed": N there is no verdict, but texts of the \
+            grammar, made at random: {"texts": […]}. Each gives one line {"accepted": bool}, or {"error": …} for a schema \
             or grammar that cannot be enforced.
 
             With --bench a file of documents (JSON lines with a schema or grammar each) is generated under its mask, \
@@ -49,6 +50,9 @@ struct GrammarDoor: ParsableCommand {
         }
         do {
             let compiled = try grammar.get()
+            if let count = request["samples"]?.intValue {
+                return ["texts": .array(try samples(of: compiled, count, seed: request["seed"]?.intValue ?? 0))]
+            }
             guard let text = request["text"]?.stringValue else { return ["accepted": nil] }
             return ["accepted": .bool(try compiled.accepts(text))]
         } catch {
@@ -56,10 +60,34 @@ struct GrammarDoor: ParsableCommand {
         }
     }
 
+    private static func samples(
+        of grammar: TextGrammar, _ count: Int, seed: Int
+    ) throws(GrammarError) -> [JSONValue] {
+        var random = SeededNumbers(state: UInt64(bitPattern: Int64(seed)))
+        var texts: [JSONValue] = []
+        for _ in 0..<min(max(count, 0), 10_000) {
+            guard let bytes = try grammar.sample(using: &random) else { continue }
+            texts.append(.string(String(decoding: bytes, as: UTF8.self)))
+        }
+        return texts
+    }
+
     private static func compile(_ request: JSONValue) -> Result<TextGrammar, GrammarError> {
         Result { () throws(GrammarError) in
             if let schema = request["schema"] { return try TextGrammar(schema: schema) }
             return try TextGrammar(gbnf: request["gbnf"]?.stringValue ?? "")
         }
+    }
+}
+
+/// The same numbers for the same seed (SplitMix64; Steele, Lea and Flood, 2014).
+private struct SeededNumbers: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
     }
 }
