@@ -77,6 +77,77 @@ import Testing
         )
     }
 
+    @Test func whatOtherAPIsRefuse() async throws {
+        let image: JSONValue = [
+            "role": "user",
+            "content": [["type": "image", "source": ["type": "base64", "data": "", "media_type": "x"]]],
+        ]
+        let requests: [(String, JSONValue)] = [
+            ("/v1/messages", ["max_tokens": 5, "messages": [image]]),
+            ("/v1/messages", ["max_tokens": 0, "messages": question]),
+            ("/v1/messages", ["max_tokens": 5, "messages": question, "tool_choice": ["type": "any"]]),
+            ("/v1/responses", ["input": "a", "previous_response_id": "resp_1"]),
+            ("/v1/responses", ["input": [["type": "image_generation_call"]]]),
+            ("/v1/responses", ["input": 5]),
+            ("/api/chat", ["messages": [["role": "user", "content": "a", "images": ["AAAA"]]]]),
+            ("/api/generate", ["prompt": "a", "format": 5]),
+        ]
+        for (path, body) in requests {
+            let answer = try await TestService.ask(path, body)
+            #expect(answer.status == 400, "\(path) \(body.text()): \(answer.text)")
+        }
+    }
+
+    @Test func stopTextsOfAnthropic() async throws {
+        let json = try await TestService.ask(
+            "/v1/messages", ["max_tokens": 40, "messages": question, "temperature": 0, "stop_sequences": ["="]]
+        ).json
+        #expect(json["stop_reason"] == "stop_sequence" && json["stop_sequence"] == "=")
+    }
+
+    /// A conversation with a call and its result, as the responses API keeps it.
+    @Test func itemsOfResponses() async throws {
+        let input: JSONValue = [
+            ["type": "message", "role": "user", "content": [["type": "input_text", "text": "What is 12 * 4?"]]],
+            ["type": "reasoning", "summary": [["type": "summary_text", "text": "A product."]]],
+            [
+                "type": "function_call", "call_id": "c1", "name": "calculator",
+                "arguments": "{\"expression\": \"12 * 4\"}",
+            ],
+            ["type": "function_call_output", "call_id": "c1", "output": "48"],
+        ]
+        let json = try await TestService.ask(
+            "/v1/responses",
+            ["input": input, "instructions": "Be kind.", "temperature": 0, "max_output_tokens": 30, "store": false]
+        ).json
+        #expect(json["output"]?[0]?["content"]?[0]?["text"]?.stringValue?.isEmpty == false, "\(json.text())")
+        #expect(json["usage"]?["input_tokens"]?.intValue ?? 0 > 20)
+        let cut = try await TestService.ask("/v1/responses", ["input": "Tell me a story.", "max_output_tokens": 3]).json
+        #expect(cut["status"] == "incomplete" && cut["incomplete_details"]?["reason"] == "max_output_tokens")
+    }
+
+    @Test func toolsAndFormsOfOllama() async throws {
+        let call = try await TestService.ask(
+            "/api/chat",
+            [
+                "messages": [["role": "user", "content": "What is 12 * 4? Use the calculator."]], "stream": false,
+                "tools": [calculator], "options": ["temperature": 0, "num_predict": 60],
+            ]
+        ).json
+        // Arguments are an object here, not a text.
+        #expect(call["message"]?["tool_calls"]?[0]?["function"]?["arguments"]?["expression"] != nil, "\(call.text())")
+        let form = try await TestService.ask(
+            "/api/generate",
+            [
+                "prompt": "What is 17 + 25?", "stream": false, "options": ["temperature": 0, "num_predict": 200],
+                "format": ["type": "object", "properties": ["sum": ["enum": [42]]], "required": ["sum"]],
+            ]
+        ).json
+        #expect(form["response"]?.stringValue?.drop(while: \.isWhitespace).hasPrefix("{") == true)
+        let loaded = try await TestService.ask("/api/generate", ["model": "fable"]).json
+        #expect(loaded["done_reason"] == "load" && loaded["response"] == "")
+    }
+
     @Test func ollama() async throws {
         let streamed = try await TestService.ask(
             "/api/chat", ["model": "fable", "messages": question, "options": ["temperature": 0, "num_predict": 30]])
