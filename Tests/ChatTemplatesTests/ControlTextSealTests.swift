@@ -30,6 +30,8 @@ private func harmless(_ text: String) -> String {
 
 /// A conversation with one text everywhere where somebody may write one.
 private func conversation(_ text: String, _ change: (String) -> String) -> Conversation {
+    // An assistant's own marks stay what they are.
+    let said = harmless(text)
     let text = change(text)
     var assistant = ChatMessage(.assistant, "")
     assistant.reasoning = text
@@ -58,7 +60,7 @@ private func conversation(_ text: String, _ change: (String) -> String) -> Conve
     return Conversation(
         messages: [
             ChatMessage(.system, text), ChatMessage(.user, text), assistant, result, ChatMessage(.assistant, "So."),
-            ChatMessage(.user, "and " + text + " then"), ChatMessage(.assistant, text), ChatMessage(.user, text),
+            ChatMessage(.user, "and " + text + " then"), ChatMessage(.assistant, said), ChatMessage(.user, text),
         ], tools: [tool])
 }
 

@@ -50,7 +50,7 @@ struct CallFormTests {
         let grammar = try TextGrammar(try PatternCompiler.grammar(for: pattern, vocabulary))
         let arguments = try TextGrammar(schema: Self.parameters)
         // What ends a free text.
-        let ends = syntax.marks.filter { !$0.contains("start|>") && !$0.contains("channel|>") && $0 != "<|message|>" }
+        let ends = syntax.form == .harmony ? ["<|end|>"] : syntax.marks
         var random = SeededRandom(seed: 11)
         var (read, weather) = (0, 0)
         for _ in 0..<25 {

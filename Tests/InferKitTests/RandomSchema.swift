@@ -84,7 +84,8 @@ struct RandomSchema {
         if chance(80) { keywords["properties"] = .object(JSONObject(names.map { ($0, inner()) })) }
         if chance(60) { keywords["required"] = .array(names.filter { _ in chance(60) }.map { .string($0) }) }
         if chance(60) { keywords["additionalProperties"] = chance(50) ? false : inner() }
-        if chance(20) { keywords["minProperties"] = .int(below(3)) }
+        // No more than one: members without declared names may repeat.
+        if chance(20) { keywords["minProperties"] = .int(below(2)) }
         if chance(20) { keywords["maxProperties"] = .int(2 + below(3)) }
         return .object(keywords)
     }

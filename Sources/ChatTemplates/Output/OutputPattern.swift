@@ -151,7 +151,7 @@ extension OutputSyntax.Tags {
             for key in ["$defs", "definitions"] { if let definitions = root[key] { object[key] = definitions } }
             schema = .object(object)
         }
-        var value = isText ? OutputPattern.stringBefore(lineBreak + close, schema: schema) : .schema(schema)
+        var value = isText ? OutputPattern.stringBefore(close, schema: schema) : .schema(schema)
         var opening = open + key + keyEnd
         if let stringFlagEnd { opening += (isText ? "true" : "false") + stringFlagEnd }
         var parts: [OutputPattern] = [.literal(opening)]
