@@ -98,6 +98,22 @@ import Testing
         #expect(grammar.status == 400 && grammar.text.contains("other"))
     }
 
+    /// A strict tool's parameters are held to or refused; others do what they can.
+    @Test(arguments: [true, false]) func strictTools(strict: Bool) async throws {
+        let parameters: JSONValue = [
+            "type": "object", "properties": ["days": ["type": "array", "uniqueItems": true]],
+        ]
+        let function: JSONValue = ["name": "plan", "parameters": parameters, "strict": .bool(strict)]
+        let answer = try await TestService.ask(
+            "/v1/chat/completions",
+            [
+                "messages": question, "max_tokens": 4,
+                "tools": [["type": "function", "function": function]],
+            ])
+        #expect(answer.status == (strict ? 400 : 200), "\(answer.text)")
+        #expect(answer.text.contains("uniqueItems is not supported") == strict, "\(answer.text)")
+    }
+
     // MARK: Limits
 
     @Test func aFullQueueNamesItsLength() async throws {
