@@ -4,6 +4,8 @@ package indirect enum OutputPattern: Sendable, Equatable {
     case literal(String)
     /// JSON text that a JSON Schema describes.
     case schema(JSONValue)
+    /// The same in front of a text that no string in it holds.
+    case schemaBefore(String, schema: JSONValue)
     /// The same in Gemma's notation: bare keys, strings between marks, see `GemmaArguments`.
     case gemma(JSONValue)
     /// A text of this GBNF grammar's root.
@@ -151,7 +153,7 @@ extension OutputSyntax.Tags {
             for key in ["$defs", "definitions"] { if let definitions = root[key] { object[key] = definitions } }
             schema = .object(object)
         }
-        var value = isText ? OutputPattern.stringBefore(close, schema: schema) : .schema(schema)
+        var value = isText ? OutputPattern.stringBefore(close, schema: schema) : .schemaBefore(close, schema: schema)
         var opening = open + key + keyEnd
         if let stringFlagEnd { opening += (isText ? "true" : "false") + stringFlagEnd }
         var parts: [OutputPattern] = [.literal(opening)]

@@ -21,6 +21,8 @@ struct PatternCompiler {
         switch pattern {
         case .literal(let text): return literal(text)
         case .schema(let schema): return grammar.include(try SchemaCompiler.grammar(for: schema))
+        case .schemaBefore(let text, let schema):
+            return grammar.include(try SchemaCompiler.grammar(for: schema, in: .jsonBefore(text)))
         case .gemma(let schema):
             let quote = GemmaArguments.quoteText
             return grammar.include(
@@ -129,6 +131,7 @@ extension OutputPattern {
         return switch self {
         case .literal(let text): "literal" + quoted(text)
         case .schema(let schema): "schema" + quoted(schema.text())
+        case .schemaBefore(let text, let schema): "schema before" + quoted(text) + quoted(schema.text())
         case .gemma(let schema): "gemma" + quoted(schema.text())
         case .gbnf(let source): "gbnf" + quoted(source)
         case .space: "space"
