@@ -227,9 +227,9 @@ struct SchemaCompiler {
         }
         var following = (0...counts).map { grammar.add("members", end($0)) }
         for name in declared.reversed() {
-            // A rule, since it is used for every count.
-            let member = grammar.add(
-                "member", .sequence([try notation.key(name), colon, try value(shape.goal(name), level + 1)]))
+            let member = GrammarExpression.sequence([
+                try notation.key(name), colon, try value(shape.goal(name), level + 1),
+            ])
             let isRequired = required.contains(CodePoints(name))
             following = (0...counts).map { count in
                 let isFull = shape.maximum.map { count >= $0 } ?? false
