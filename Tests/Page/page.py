@@ -198,8 +198,9 @@ def _():
     browser.picture(pictures / "settings.png")
     browser.click("#dialog button", "Save")
     browser.wait("!document.getElementById('dialog').open")
-    browser.evaluate("document.getElementById('model').value = 'second'")
-    browser.evaluate("document.getElementById('model').dispatchEvent(new Event('change'))")
+    browser.evaluate(
+        "document.getElementById('model').value = 'second'; "
+        "document.getElementById('model').dispatchEvent(new Event('change'))")
     for _ in range(2):
         browser.click("#new")
         ask("with settings")
