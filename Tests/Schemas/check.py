@@ -232,19 +232,32 @@ def mutation(old):
     return new
 
 
+def closed(sub):
+    """The schema without members that it does not speak of: a generator writes none, whatever JSON Schema allows."""
+    if isinstance(sub, list):
+        return [closed(part) for part in sub]
+    if not isinstance(sub, dict):
+        return sub
+    result = {key: part if key in ("enum", "const") else closed(part) for key, part in sub.items()}
+    if isinstance(sub.get("properties", sub.get("patternProperties")), dict) and sub.get("type") == "object":
+        result.setdefault("additionalProperties", False)
+    return result
+
+
 Question = collections.namedtuple("Question", "schema request kind detail")
 questions = []
 compact = {"ensure_ascii": False, "separators": (",", ":")}
 for index in range(count):
     drawn = schema()
     valid = jsonschema.Draft202012Validator(drawn, format_checker=checker).is_valid
+    written = jsonschema.Draft202012Validator(closed(drawn), format_checker=checker).is_valid
     questions.append(Question(drawn, {"samples": 6, "seed": index}, "samples", valid))
     for _ in range(8):
         own = value(drawn, drawn)
         for candidate, is_own in ((own, True), (mutation(own), False)):
             ok = valid(candidate)
-            # Other values may satisfy the schema without being what a generator writes: members that are not named.
-            if not ok or is_own:
+            # Other values may satisfy the schema without being what a generator writes: members in another order.
+            if not ok or is_own and written(candidate):
                 style = compact if chance(50) else {"ensure_ascii": False, "indent": rng.choice([None, 2, 4, "\t"])}
                 spelled = json.dumps(candidate, **style)
                 questions.append(Question(drawn, {"text": spelled}, "valid" if ok else "invalid", spelled))
