@@ -9,14 +9,7 @@ final class EngineThread: SerialExecutor {
 
     init(name: String) {
         let queue = queue
-        let thread = Thread {
-            // A thread that is named before it runs keeps the name of the one that made it on Linux.
-            Thread.current.name = name
-            queue.runUntilClosed()
-        }
-        // Foundation gives half a megabyte to threads that it makes; the engine may want what `main` has.
-        thread.stackSize = 8 << 20
-        thread.start()
+        Thread.start(named: name) { queue.runUntilClosed() }
     }
 
     deinit { queue.close() }

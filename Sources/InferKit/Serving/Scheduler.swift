@@ -52,13 +52,10 @@ package final class Scheduler: Sendable {
         let loop = try StepLoop(languageModel, model, limits: limits, inbox: inbox, meter: meter, log: log)
         let handover = Handover(loop)
         let end = end
-        let thread = Thread {
-            Thread.current.name = "scheduler"
+        Thread.start(named: "scheduler") {
             handover.loop.run()
             end.signal()
         }
-        thread.stackSize = 8 << 20
-        thread.start()
     }
 
     /// The loop is made here and used by its thread alone.
