@@ -25,7 +25,9 @@ package final class AtomicFile {
     /// 2 MiB, where the file system can (ext4, XFS), and who maps the file soon after needs a 32nd of the page faults.
     private static let chunk = 2 << 20
 
+    /// - Throws: `.notARegularFile` where another kind of file, such as a device, would lose its place, `.io`.
     package init(path: String) throws(GGUFError) {
+        try Self.refuseSpecial(path)
         self.path = path
         temporaryPath = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).part"
         descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -34,8 +36,9 @@ package final class AtomicFile {
     }
 
     /// Goes on with `partialPath` where it exists. Without `commit()` it stays, so that a later run can go on.
-    /// - Throws: `.io`, also while another run writes that file.
+    /// - Throws: as `init(path:)`, also while another run writes that file.
     init(path: String, partialPath: String) throws(GGUFError) {
+        try Self.refuseSpecial(path)
         self.path = path
         temporaryPath = partialPath
         isKept = true
@@ -44,6 +47,11 @@ package final class AtomicFile {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw .io(path: partialPath, operation: "lock", code: errno)
         }
+    }
+
+    private static func refuseSpecial(_ path: String) throws(GGUFError) {
+        var status = stat()
+        guard stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG else { throw .notARegularFile(path: path) }
     }
 
     /// What a kept file already holds.

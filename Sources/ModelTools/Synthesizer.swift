@@ -38,9 +38,9 @@ package struct Synthesizer {
     }
 
     /// Writes the file; the same seed gives the same bytes.
-    /// - Parameter progress: called with the bytes written so far and the bytes of all tensors.
-    /// - Throws: `GGUFError`.
-    package func write(to path: String, seed: UInt64, progress: @escaping (Int, Int) -> Void) throws {
+    /// - Parameter progress: called with the bytes written so far and the bytes of all tensors; false stops.
+    /// - Throws: `GGUFError`, `CancellationError`. Nothing is left behind then.
+    package func write(to path: String, seed: UInt64, progress: @escaping (Int, Int) -> Bool) throws {
         var writer = GGUFWriter(metadata: metadata())
         let plan = plan()
         let total = plan.reduce(0) { $0 + $1.byteCount }
@@ -51,7 +51,7 @@ package struct Synthesizer {
                 try tensor.produce(with: &random) { piece in
                     try sink(piece)
                     done += piece.count
-                    progress(done, total)
+                    guard progress(done, total) else { throw CancellationError() }
                 }
             }
         }

@@ -155,7 +155,7 @@ struct Bench: ParsableCommand {
             }
         }
         writer.finish(last: all.last)
-        if let plot { try SVGDrawing.write(SpeedPlot.plot(all).svg(), to: plot) }
+        if let plot { try OutputFile.write(SpeedPlot.plot(all).svg(), to: plot) }
     }
 
     /// Prints a line at once, also into a pipe.

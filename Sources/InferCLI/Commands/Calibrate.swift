@@ -44,13 +44,13 @@ struct Calibrate: ParsableCommand {
 
     func run() throws {
         let start = ContinuousClock().now
-        let file = try GGUFFile(path: model)
+        let file = try ModelFile.open(model)
         let pieces = try reading.pieces(of: text, for: file)
         let collector = ImportanceCollector(file)
         let run = try CalibrationRun(file, text: pieces, threads: reading.threads ?? EngineOptions().threads)
-        let progress = ReadingProgress()
-        try run.run(collector, progress: progress.show)
-        progress.clear()
+        try WorkProgress().run(ifStopped: "nothing is written") { progress in
+            try run.run(collector, progress: progress.part("reading"))
+        }
         try collector.write(to: output, dataset: URL(filePath: text).lastPathComponent, pieces)
 
         let report = Report(
@@ -58,9 +58,7 @@ struct Calibrate: ParsableCommand {
             experts: collector.experts.all, expertsUnseen: collector.experts.unseen,
             seconds: (ContinuousClock().now - start) / .seconds(1))
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+            print(try JSONOutput.text(report))
         } else {
             print("\(report.tokens) tokens in \(report.pieces) pieces, \(report.matrices) matrices")
             if report.expertsUnseen > 0 {
@@ -103,26 +101,4 @@ struct ReadingOptions: ParsableArguments {
             throw CommandError("\(path): \(error)")
         }
     }
-}
-
-/// The progress of reading, on one line.
-final class ReadingProgress {
-    private var line = ProgressLine()
-    private let start = ContinuousClock().now
-    private let things: String
-    private let activity: String
-
-    init(of things: String = "tokens", doing activity: String = "reading") {
-        (self.things, self.activity) = (things, activity)
-    }
-
-    func show(_ done: Int, _ total: Int) -> Bool {
-        let seconds = (ContinuousClock().now - start) / .seconds(1)
-        let left = seconds * Double(total - done) / Double(max(done, 1))
-        line.show(String(format: "%@ %d of %d %@, %.0f s left", activity, done, total, things, left))
-        if done == total { line.clear() }
-        return true
-    }
-
-    func clear() { line.clear() }
 }

@@ -64,36 +64,18 @@ struct Convert: ParsableCommand {
         let clock = ContinuousClock()
         let start = clock.now
         let plan = try ConvertPlan(folder: folder, base: base, mixture: type.flatMap { QuantMixture(name: $0) })
+        if let base, !plan.isAdapter {
+            throw CommandError("\(folder) is no adapter; --base \(base) has no place there")
+        }
         if !dryRun, let output {
             let converter = try Converter(plan, threads: threads ?? EngineOptions().threads)
-            try write(converter, to: output)
+            try WorkProgress().run(ifStopped: "nothing is written") { progress in
+                try converter.write(to: output, progress: progress.part("converting"))
+            }
         }
         let report = ConvertReport(
             plan, source: folder, target: dryRun ? nil : output, seconds: (clock.now - start) / .seconds(1))
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
-        } else {
-            print(report.text)
-        }
-    }
-
-    private func write(_ converter: Converter, to path: String) throws {
-        var line = ProgressLine()
-        var shown = -1
-        let clock = ContinuousClock()
-        let start = clock.now
-        defer { line.clear() }
-        try converter.write(to: path) { done, total in
-            let permille = done * 1000 / max(1, total)
-            guard permille != shown else { return true }
-            shown = permille
-            let seconds = (clock.now - start) / .seconds(1)
-            let left = seconds * Double(total - done) / Double(max(1, done))
-            line.show(String(format: "converting %.1f %%, %.0f s left", Double(permille) / 10, left))
-            return true
-        }
+        print(json ? try JSONOutput.text(report) : report.text)
     }
 }
 

@@ -62,11 +62,13 @@ struct Edit: ParsableCommand {
     }
 
     func run() throws {
-        let file = try GGUFFile(path: source)
+        let file = try ModelFile.open(source)
         let edit = try edit(file)
         let copy = ModelCopy(edit, of: file)
         if !dryRun {
-            try FileProgress("writing").run { progress in try copy.write(to: target, progress: progress) }
+            try WorkProgress().run(ifStopped: "nothing is written") { progress in
+                try copy.write(to: target, progress: progress.part("writing"))
+            }
         }
         let report = EditReport(edit, bytes: copy.tensorBytes, source: source, target: dryRun ? nil : target)
         print(json ? try JSONOutput.text(report) : report.text)

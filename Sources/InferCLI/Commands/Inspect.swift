@@ -76,7 +76,7 @@ struct Inspect: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let file = try GGUFFile(path: file)
+        let file = try ModelFile.open(file)
         let threads = threads ?? EngineOptions().threads
         let pattern = try tensor.map { try TensorPattern($0) }
         let matches = { (tensor: GGUFTensor) in pattern?.matches(tensor.name) ?? true }
@@ -91,7 +91,7 @@ struct Inspect: AsyncParsableCommand {
             print(json ? try JSONOutput.text(report) : report.text)
         } else if let diff {
             let report = DifferenceReport(
-                file, try GGUFFile(path: diff), threads: threads, matches: matches, progress: progress)
+                file, try ModelFile.open(diff), threads: threads, matches: matches, progress: progress)
             line.clear()
             print(json ? try JSONOutput.text(report) : report.text)
             if !report.isEmpty { throw ExitCode(1) }

@@ -23,10 +23,12 @@ struct Merge: ParsableCommand {
     var json = false
 
     func run() throws {
-        let file = try GGUFFile(path: part)
+        let file = try ModelFile.open(part)
         guard GGUFSplit.keys.contains(where: { file.metadata.contains($0) }) else { throw EditError.notSplit(part) }
         let copy = ModelCopy(file)
-        try FileProgress("writing").run { progress in try copy.write(to: target, progress: progress) }
+        try WorkProgress().run(ifStopped: "nothing is written") { progress in
+            try copy.write(to: target, progress: progress.part("writing"))
+        }
         let report = MergeReport(parts: file.partPaths, target: target, tensors: file.tensors.count)
         let count = "\(report.parts.count) part" + (report.parts.count == 1 ? "" : "s")
         print(

@@ -79,7 +79,17 @@ struct Quantize: ParsableCommand {
 
     func run() throws {
         let start = ContinuousClock().now
-        let file = try GGUFFile(path: source)
+        let file = try ModelFile.open(source)
+        let plan = try WorkProgress().run(ifStopped: "the same command goes on where it was") { progress in
+            try work(on: file, progress)
+        }
+        let report = QuantizeReport(
+            file: file, plan: plan, target: dryRun ? nil : target, seconds: ContinuousClock().now - start)
+        print(json ? try JSONOutput.text(report) : report.text)
+    }
+
+    /// - Returns: what was, or would be, written.
+    private func work(on file: GGUFFile, _ progress: WorkProgress) throws -> QuantizePlan {
         let threads = reading.threads ?? EngineOptions().threads
         let exceptions = try exceptions()
         // What can be refused without reading the text is refused before it.
@@ -88,24 +98,20 @@ struct Quantize: ParsableCommand {
         }
         var lessons: TextLessons?
         if let text, !dryRun || budget != nil {
-            lessons = try TextLessons(file, reading.pieces(of: text, for: file), threads: threads)
+            lessons = try TextLessons(file, reading.pieces(of: text, for: file), threads: threads, progress)
         }
         let plan = try stated ?? budgetPlan(file, lessons, exceptions)
-        if !dryRun {
-            let importance = try lessons?.importance ?? imatrix.map { try ImportanceMatrix(path: $0) }
-            let compensator = gptq ? try lessons?.compensator() : nil
-            try write(
-                try Quantizer(file, plan: plan, importance: importance, compensator: compensator, threads: threads))
-        }
-        let report = QuantizeReport(
-            file: file, plan: plan, target: dryRun ? nil : target, seconds: ContinuousClock().now - start)
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
-        } else {
-            print(report.text)
-        }
+        guard !dryRun else { return plan }
+        let importance =
+            try lessons?.importance
+            ?? imatrix.map { path in
+                try ModelFile.naming(path) { try ImportanceMatrix(path: path) }
+            }
+        let quantizer = try Quantizer(
+            file, plan: plan, importance: importance, compensator: gptq ? lessons?.compensator() : nil, threads: threads
+        )
+        try quantizer.write(to: target, progress: progress.part("quantizing"))
+        return plan
     }
 
     private func budgetPlan(
@@ -114,26 +120,6 @@ struct Quantize: ParsableCommand {
         guard let lessons, let budget else { throw CommandError("--budget needs --text") }
         let candidates = try lessons.sensitivities(scratchPath: target + ".probe")
         return try QuantizePlan(file, bitsPerWeight: budget.value, candidates, exceptions: exceptions)
-    }
-
-    private func write(_ quantizer: Quantizer) throws {
-        var line = ProgressLine()
-        var shown = -1
-        let clock = ContinuousClock()
-        let start = clock.now
-        var first: Int?
-        defer { line.clear() }
-        try quantizer.write(to: target) { done, total in
-            let atStart = first ?? done
-            first = atStart
-            let permille = done * 1000 / max(1, total)
-            guard permille != shown else { return true }
-            shown = permille
-            let seconds = (clock.now - start) / .seconds(1)
-            let left = done > atStart ? seconds * Double(total - done) / Double(done - atStart) : 0
-            line.show(String(format: "quantizing %.1f %%, %.0f s left", Double(permille) / 10, left))
-            return true
-        }
     }
 
     private func exceptions() throws -> QuantizePlan.Exceptions {

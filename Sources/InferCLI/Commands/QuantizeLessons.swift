@@ -8,27 +8,23 @@ struct TextLessons {
     private let file: GGUFFile
     private let text: CalibrationText
     private let threads: Int
+    private let progress: WorkProgress
 
-    init(_ file: GGUFFile, _ text: CalibrationText, threads: Int) throws {
-        (self.file, self.text, self.threads) = (file, text, threads)
+    init(_ file: GGUFFile, _ text: CalibrationText, threads: Int, _ progress: WorkProgress) throws {
+        (self.file, self.text, self.threads, self.progress) = (file, text, threads, progress)
         let collector = ImportanceCollector(file)
-        let progress = ReadingProgress()
-        defer { progress.clear() }
-        try CalibrationRun(file, text: text, threads: threads).run(collector, progress: progress.show)
+        try CalibrationRun(file, text: text, threads: threads).run(collector, progress: progress.part("reading"))
         importance = try ImportanceMatrix(collector)
     }
 
     func compensator() throws -> ErrorCompensator {
-        let progress = ReadingProgress()
-        return try ErrorCompensator(file, text: text, threads: threads, progress: progress.show)
+        try ErrorCompensator(file, text: text, threads: threads, progress: progress.part("reading"))
     }
 
     /// - Parameter scratchPath: for a file as large as the source while this runs.
     func sensitivities(scratchPath: String) throws -> [BitBudget.Candidate] {
         let sensitivity = try Sensitivity(file, text: text, importance: importance, threads: threads)
-        let progress = ReadingProgress(of: "matrices", doing: "measuring")
-        defer { progress.clear() }
-        return try sensitivity.measure(scratchPath: scratchPath, progress: progress.show)
+        return try sensitivity.measure(scratchPath: scratchPath, progress: progress.part("measuring"))
     }
 }
 

@@ -45,15 +45,15 @@ struct Split: ParsableCommand {
     func validate() throws { _ = try rule() }
 
     func run() throws {
-        let file = try GGUFFile(path: source)
+        let file = try ModelFile.open(source)
         let copy = ModelCopy(file)
         // People type the name of a file where its beginning is meant.
         let prefix = prefix.hasSuffix(".gguf") ? String(prefix.dropLast(5)) : prefix
         let parts =
             dryRun
             ? try copy.parts(splitPrefix: prefix, rule: try rule())
-            : try FileProgress("writing").run { progress in
-                try copy.write(splitPrefix: prefix, rule: try rule(), progress: progress)
+            : try WorkProgress().run(ifStopped: "nothing is written") { progress in
+                try copy.write(splitPrefix: prefix, rule: try rule(), progress: progress.part("writing"))
             }
         let report = SplitReport(source: source, isWritten: !dryRun, parts: parts.map { SplitReport.Part($0) })
         print(json ? try JSONOutput.text(report) : report.text)

@@ -78,15 +78,9 @@ struct Synth: ParsableCommand {
     }
 
     private func write(_ synthesizer: Synthesizer, to output: String) throws {
-        let showsProgress = isatty(STDERR_FILENO) == 1
-        var shown = -1
-        try synthesizer.write(to: output, seed: seed) { done, total in
-            let percent = done * 100 / max(1, total)
-            guard showsProgress, percent != shown else { return }
-            shown = percent
-            FileHandle.standardError.write(Data("\rwriting \(percent) %".utf8))
+        try WorkProgress().run(ifStopped: "nothing is written") { progress in
+            try synthesizer.write(to: output, seed: seed, progress: progress.part("writing"))
         }
-        if showsProgress { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
     }
 
     private func printList(_ folder: URL) throws {

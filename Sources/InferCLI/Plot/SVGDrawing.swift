@@ -56,10 +56,4 @@ enum SVGDrawing {
         let rounded = (value * 1000).rounded() / 1000
         return rounded == rounded.rounded() && abs(rounded) < 1e15 ? String(Int(rounded)) : String(rounded)
     }
-
-    static func write(_ drawing: String, to path: String) throws {
-        do { try Data(drawing.utf8).write(to: URL(fileURLWithPath: path)) } catch {
-            throw CommandError("cannot write \(path): \(error.localizedDescription)")
-        }
-    }
 }

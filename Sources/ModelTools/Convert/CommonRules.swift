@@ -227,6 +227,10 @@ extension Blueprint {
         /// False where keys serve as values.
         var hasValues = true
 
+        /// Llama's.
+        static let interleaved = AttentionRules(interleaves: true)
+        static let normedOverAllHeads = AttentionRules(norm: .allHeads)
+
         enum NormRule { case none, perHead, perHeadIfPresent, allHeads }
     }
 

@@ -24,6 +24,8 @@ package struct ConvertPlan {
 
     package var byteCount: Int { items.reduce(0) { $0 + $1.byteCount } }
 
+    package var isAdapter: Bool { metadata.contains { $0.0 == "general.type" && $0.1.stringValue == "adapter" } }
+
     /// The classes of `transformers` that can be converted, sorted.
     package static var architectures: [String] { HFFamily.names }
 

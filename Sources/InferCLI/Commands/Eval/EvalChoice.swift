@@ -38,7 +38,7 @@ struct EvalChoice: ParsableCommand {
     @OptionGroup var compute: EvalComputeOptions
 
     func run() throws {
-        let run = EvalRun(output.destination)
+        let run = try EvalRun(output.destination)
         let file = try EvalItems(path: items)
         let items = try file.choices()
         run.note("loading \(modelPath.model)")

@@ -35,35 +35,17 @@ struct EvalExperts: ParsableCommand {
     @Option(help: ArgumentHelp("How many pairs of experts to name per layer.", valueName: "count"))
     var pairs = 16
 
-    @Option(
-        name: [.customShort("c"), .long],
-        help: ArgumentHelp("Tokens of a window (default: 512, or what the model has room for).", valueName: "tokens"))
-    var ctxSize: Int?
-
-    @Option(help: ArgumentHelp("Only so many tokens of the text.", valueName: "count"))
-    var tokens: Int?
-
-    @Flag(help: "Read special tokens such as <|im_start|> in the text as tokens.")
-    var parseSpecial = false
-
-    @Flag(help: "Print one JSON object.")
-    var json = false
-
-    @Option(
-        name: [.short, .long], help: ArgumentHelp("Write the JSON object to this file too.", valueName: "file"),
-        completion: .file(extensions: ["json"]))
-    var output: String?
-
+    @OptionGroup var reading: EvalTextOptions
+    @OptionGroup var output: EvalReportOptions
     @OptionGroup var compute: EvalComputeOptions
 
     func validate() throws {
-        if let ctxSize, ctxSize < 2 { throw ValidationError("--ctx-size must be at least 2") }
-        if let tokens, tokens < 2 { throw ValidationError("--tokens must be at least 2") }
         guard 0...100_000 ~= pairs else { throw ValidationError("--pairs must be 0 to 100000") }
     }
 
     func run() throws {
-        let run = EvalRun(EvalDestination(json: json, output: output))
+        let run = try EvalRun(EvalDestination(output))
+        if let plot { try OutputFile.check(plot) }
         run.note("loading \(model)")
         let observer = ExpertObserver()
         let loaded = try compute.load(model, observer: observer)
@@ -71,9 +53,8 @@ struct EvalExperts: ParsableCommand {
             throw CommandError("\(model) has no experts; its architecture is \(loaded.info.architecture)")
         }
         let tokenizer = try Tokenizer(loaded.file.metadata)
-        let length = try ctxSize ?? min(512, loaded.contextLength())
-        let scored = try EvalCut(ctxSize: length, stride: length, tokens: tokens, parseSpecial: parseSpecial)
-            .text(text, loaded, tokenizer)
+        let length = try reading.ctxSize ?? min(512, loaded.contextLength())
+        let scored = try EvalCut(reading, ctxSize: length, stride: length).text(text, loaded, tokenizer)
         var isComplete = true
         do {
             try observer.run(scored, loaded) { run.progress($0, $1, "tokens") }
@@ -81,7 +62,7 @@ struct EvalExperts: ParsableCommand {
             isComplete = false
         }
         let result = ExpertsReport(layers: observer.statistics, used: experts.used)
-        if let plot, isComplete { try SVGDrawing.write(result.drawing, to: plot) }
+        if let plot, isComplete { try OutputFile.write(result.drawing, to: plot) }
         var report = result.report(pairs: pairs)
         report.add("model", .string(model))
         report.add("text", .string(text))

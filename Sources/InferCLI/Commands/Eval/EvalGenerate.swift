@@ -76,7 +76,7 @@ struct EvalGenerate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let run = EvalRun(output.destination)
+        let run = try EvalRun(output.destination)
         let file = try EvalItems(path: items)
         let items = try file.prompts()
         if raw, let item = items.first(where: { $0.messages.count != 1 }) {

@@ -36,7 +36,7 @@ struct EvalKL: ParsableCommand {
     @OptionGroup var compute: EvalComputeOptions
 
     func run() throws {
-        let run = EvalRun(output.destination)
+        let run = try EvalRun(output.destination)
         run.note("loading \(modelPath.model)")
         let model = try compute.load(modelPath.model)
         let tokenizer = try Tokenizer(model.file.metadata)

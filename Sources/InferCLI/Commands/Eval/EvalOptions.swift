@@ -33,20 +33,16 @@ struct EvalComputeOptions: ParsableArguments {
         var options = EngineOptions(batchSize: batchSize, keyCache: cacheTypeK, valueCache: cacheTypeV)
         options.observer = observer
         if let threads { options.threads = threads }
-        return try Model.load(path: path, options: options)
+        return try ModelFile.naming(path) { try Model.load(path: path, options: options) }
     }
 }
 
-/// How a text is cut.
-struct EvalWindowOptions: ParsableArguments {
+/// What is read of a text.
+struct EvalTextOptions: ParsableArguments {
     @Option(
         name: [.customShort("c"), .long],
         help: ArgumentHelp("Tokens of a window (default: 512, or what the model has room for).", valueName: "tokens"))
     var ctxSize: Int?
-
-    @Option(
-        help: ArgumentHelp("Tokens from one window to the next (default: half a window).", valueName: "tokens"))
-    var stride: Int?
 
     @Option(help: ArgumentHelp("Only so many tokens of the text.", valueName: "count"))
     var tokens: Int?
@@ -56,17 +52,29 @@ struct EvalWindowOptions: ParsableArguments {
 
     func validate() throws {
         if let ctxSize, ctxSize < 2 { throw ValidationError("--ctx-size must be at least 2") }
-        if let stride, stride < 1 { throw ValidationError("--stride must be at least 1") }
         if let tokens, tokens < 2 { throw ValidationError("--tokens must be at least 2") }
     }
-
-    var isDefault: Bool { ctxSize == nil && stride == nil && tokens == nil }
-
-    var cut: EvalCut { EvalCut(ctxSize: ctxSize, stride: stride, tokens: tokens, parseSpecial: parseSpecial) }
 }
 
-/// Where results go and what is kept of an evaluation that is broken off.
-struct EvalOutputOptions: ParsableArguments {
+/// How a text is cut.
+struct EvalWindowOptions: ParsableArguments {
+    @OptionGroup var text: EvalTextOptions
+
+    @Option(
+        help: ArgumentHelp("Tokens from one window to the next (default: half a window).", valueName: "tokens"))
+    var stride: Int?
+
+    func validate() throws {
+        if let stride, stride < 1 { throw ValidationError("--stride must be at least 1") }
+    }
+
+    var isDefault: Bool { text.ctxSize == nil && stride == nil && text.tokens == nil }
+
+    var cut: EvalCut { EvalCut(text, ctxSize: text.ctxSize, stride: stride) }
+}
+
+/// Where results go.
+struct EvalReportOptions: ParsableArguments {
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -74,6 +82,11 @@ struct EvalOutputOptions: ParsableArguments {
         name: [.short, .long], help: ArgumentHelp("Write the JSON object to this file too.", valueName: "file"),
         completion: .file(extensions: ["json"]))
     var output: String?
+}
+
+/// Where results go and what is kept of an evaluation that is broken off.
+struct EvalOutputOptions: ParsableArguments {
+    @OptionGroup var report: EvalReportOptions
 
     @Option(
         help: ArgumentHelp(
@@ -82,5 +95,5 @@ struct EvalOutputOptions: ParsableArguments {
         completion: .file(extensions: ["jsonl"]))
     var state: String?
 
-    var destination: EvalDestination { EvalDestination(json: json, output: output, state: state) }
+    var destination: EvalDestination { EvalDestination(report, state: state) }
 }

@@ -34,7 +34,8 @@ struct EvalPerplexity: ParsableCommand {
     @OptionGroup var compute: EvalComputeOptions
 
     func run() throws {
-        let run = EvalRun(output.destination)
+        let run = try EvalRun(output.destination)
+        if let saveLogits { try OutputFile.check(saveLogits) }
         run.note("loading \(modelPath.model)")
         let model = try compute.load(modelPath.model)
         let tokenizer = try Tokenizer(model.file.metadata)

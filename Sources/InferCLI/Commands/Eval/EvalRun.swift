@@ -17,7 +17,9 @@ final class EvalRun {
     private var base: (done: Int, time: ContinuousClock.Instant)?
     private var shown = ContinuousClock.now
 
-    init(_ destination: EvalDestination) {
+    /// - Throws: `CommandError` where the results could not be written.
+    init(_ destination: EvalDestination) throws {
+        if let output = destination.output { try OutputFile.check(output) }
         Terminal.endQuietlyOnBrokenPipe()
         self.destination = destination
         interrupts.handle { [stop] in stop.set() }
@@ -113,13 +115,7 @@ final class EvalRun {
         guard var report else { return }
         report.add("complete", .bool(isComplete))
         report.add("seconds", .double(((ContinuousClock.now - start) / .seconds(1) * 1000).rounded() / 1000))
-        if let output = destination.output, isComplete {
-            do {
-                try Data((report.json + "\n").utf8).write(to: URL(filePath: output), options: .atomic)
-            } catch {
-                throw CommandError("cannot write \(output): \(error.localizedDescription)")
-            }
-        }
+        if let output = destination.output, isComplete { try OutputFile.write(report.json + "\n", to: output) }
         Terminal.writeAnswer((destination.json ? report.json : report.text) + "\n")
     }
 }
@@ -173,9 +169,13 @@ enum EvalIdentity {
 
 /// Where results go and what is kept of an evaluation that is broken off.
 struct EvalDestination {
-    var json = false
-    var output: String?
-    var state: String?
+    let json: Bool
+    let output: String?
+    let state: String?
+
+    init(_ report: EvalReportOptions, state: String? = nil) {
+        (json, output, self.state) = (report.json, report.output, state)
+    }
 
     var statePath: String? { state ?? output.map { $0 + ".state" } }
 }
@@ -185,7 +185,11 @@ struct EvalCut {
     var ctxSize: Int?
     var stride: Int?
     var tokens: Int?
-    var parseSpecial = false
+    let parseSpecial: Bool
+
+    init(_ options: EvalTextOptions, ctxSize: Int?, stride: Int?) {
+        (self.ctxSize, self.stride, tokens, parseSpecial) = (ctxSize, stride, options.tokens, options.parseSpecial)
+    }
 
     /// Reads a text (`-`: standard input) and cuts it.
     func text(_ path: String, _ model: Model, _ tokenizer: Tokenizer) throws -> ScoredText {

@@ -53,7 +53,8 @@ struct EvalSpeedQuality: ParsableCommand {
     }
 
     func run() throws {
-        let run = EvalRun(output.destination)
+        let run = try EvalRun(output.destination)
+        if let plot { try OutputFile.check(plot) }
         let files = try files()
         guard let reference = try reference ?? densest(files) else {
             throw CommandError("\(folder) holds no GGUF file")
@@ -83,7 +84,7 @@ struct EvalSpeedQuality: ParsableCommand {
                 if run.isStopped, number + 1 < files.count { throw EvaluationError.cancelled }
             }
         } report: { figures in
-            if let plot { try SVGDrawing.write(QuantizationFigures.plot(figures, of: name).svg(), to: plot) }
+            if let plot { try OutputFile.write(QuantizationFigures.plot(figures, of: name).svg(), to: plot) }
             return report(figures, reference, text)
         }
     }
@@ -104,7 +105,7 @@ struct EvalSpeedQuality: ParsableCommand {
 
     private func densest(_ files: [String]) throws -> String? {
         try files.map { path -> (path: String, bits: Double) in
-            let file = try GGUFFile(path: path)
+            let file = try ModelFile.open(path)
             let (bytes, weights) = file.tensors.reduce((0, 0)) { ($0.0 + $1.byteCount, $0.1 + $1.elementCount) }
             return (path, Double(bytes) / Double(max(1, weights)))
         }.max { $0.bits < $1.bits }?.path

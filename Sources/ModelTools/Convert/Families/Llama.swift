@@ -9,12 +9,10 @@ extension HFFamily {
         try b.slidingWindow()
         try b.rotation(dims: sizes.headDim)
         try b.ends(sizes.width)
-        var rules = Blueprint.AttentionRules()
-        rules.interleaves = true
         for index in 0..<sizes.layers {
             let layer = b.layer(index)
             try b.commonNorms(layer, sizes.width)
-            try b.attention(layer, sizes, rules)
+            try b.attention(layer, sizes, .interleaved)
             try b.dense(layer, sizes.width, hidden)
         }
     }
@@ -26,16 +24,11 @@ extension HFFamily {
         try b.rotation(dims: sizes.headDim)
         let experts = try b.expertKeys(count: "num_local_experts", width: nil)
         try b.ends(sizes.width)
-        var rules = Blueprint.AttentionRules()
-        rules.interleaves = true
         for index in 0..<sizes.layers {
             let layer = b.layer(index)
             try b.commonNorms(layer, sizes.width)
-            try b.attention(layer, sizes, rules)
-            try layer.matrix("ffn_gate_inp", "block_sparse_moe.gate", in: sizes.width, out: experts.count)
-            try b.experts(
-                layer, count: experts.count, sizes.width, experts.width, prefix: "block_sparse_moe.experts.",
-                names: ("w1", "w3", "w2"))
+            try b.attention(layer, sizes, .interleaved)
+            try b.sparseBlock(layer, sizes.width, experts)
         }
     }
 
@@ -61,12 +54,10 @@ extension HFFamily {
         try b.rotation(dims: sizes.headDim)
         let experts = try b.expertKeys(width: nil)
         try b.ends(sizes.width)
-        var rules = Blueprint.AttentionRules()
-        rules.norm = .allHeads
         for index in 0..<sizes.layers {
             let layer = b.layer(index)
             try b.commonNorms(layer, sizes.width)
-            try b.attention(layer, sizes, rules)
+            try b.attention(layer, sizes, .normedOverAllHeads)
             try layer.matrix("ffn_gate_inp", "mlp.gate", in: sizes.width, out: experts.count)
             try b.experts(layer, count: experts.count, sizes.width, experts.width)
         }
@@ -88,17 +79,12 @@ extension HFFamily {
         b.set("expert_feed_forward_length", experts.width)
         b.set("expert_gating_func", 2)
         try b.ends(sizes.width)
-        var rules = Blueprint.AttentionRules()
-        rules.norm = .allHeads
         for index in 0..<sizes.layers {
             let layer = b.layer(index)
             try b.commonNorms(layer, sizes.width)
-            try b.attention(layer, sizes, rules)
-            try layer.matrix("ffn_gate_inp", "block_sparse_moe.gate", in: sizes.width, out: experts.count)
+            try b.attention(layer, sizes, .normedOverAllHeads)
             try layer.vector("exp_probs_b.bias", "block_sparse_moe.e_score_correction_bias", experts.count)
-            try b.experts(
-                layer, count: experts.count, sizes.width, experts.width, prefix: "block_sparse_moe.experts.",
-                names: ("w1", "w3", "w2"))
+            try b.sparseBlock(layer, sizes.width, experts)
         }
         b.ignoreLayers(from: sizes.layers)
     }
@@ -132,10 +118,7 @@ extension HFFamily {
             let layer = b.layer(index)
             try b.commonNorms(layer, sizes.width)
             try b.attention(layer, sizes)
-            try layer.matrix("ffn_gate_inp", "block_sparse_moe.gate", in: sizes.width, out: experts.count)
-            try b.experts(
-                layer, count: experts.count, sizes.width, experts.width, prefix: "block_sparse_moe.experts.",
-                names: ("w1", "w3", "w2"))
+            try b.sparseBlock(layer, sizes.width, experts)
         }
     }
 
@@ -181,6 +164,16 @@ extension Blueprint {
     ) throws(ConvertError) {
         try layer.norm("attn_norm", "input_layernorm", width, plusOne: plusOne)
         try layer.norm(second, "post_attention_layernorm", width, plusOne: plusOne)
+    }
+
+    /// A mixture under Mixtral's names.
+    func sparseBlock(
+        _ layer: TensorScope, _ width: Int, _ experts: (count: Int, width: Int)
+    ) throws(ConvertError) {
+        try layer.matrix("ffn_gate_inp", "block_sparse_moe.gate", in: width, out: experts.count)
+        try self.experts(
+            layer, count: experts.count, width, experts.width, prefix: "block_sparse_moe.experts.",
+            names: ("w1", "w3", "w2"))
     }
 
     /// `attention.sliding_window`, for families that have it in every layer.

@@ -1,36 +1,31 @@
-import Engine
 import Foundation
-import GGUF
-import TestSupport
-
-@testable import ModelTools
 
 /// A model folder as it is published, small and made of random numbers.
-struct ConvertFolder {
-    struct Tensor {
-        var name: String
-        var type: String
+package struct ConvertFolder {
+    package struct Tensor {
+        package var name: String
+        package var type: String
         /// The row length last.
-        var shape: [Int]
-        var bytes: [UInt8]
+        package var shape: [Int]
+        package var bytes: [UInt8]
     }
 
-    let directory: TemporaryDirectory
-    var config: [String: Any]
-    var tensors: [Tensor] = []
-    private(set) var values: [String: [Float]] = [:]
+    package let directory: TemporaryDirectory
+    package var config: [String: Any]
+    package var tensors: [Tensor] = []
+    package private(set) var values: [String: [Float]] = [:]
     private var random = SeededRandom(seed: 1)
 
-    var path: String { directory.url.path }
-    var target: String { directory.path("out.gguf") }
+    package var path: String { directory.url.path }
+    package var target: String { directory.path("out.gguf") }
 
-    init(config: [String: Any] = [:]) throws {
+    package init(config: [String: Any] = [:]) throws {
         directory = try TemporaryDirectory()
         self.config = config
     }
 
     /// A decoder of the Llama form with two layers: width 64, four heads of 16 for queries and two for keys.
-    static func llama(_ architecture: String = "LlamaForCausalLM") throws -> ConvertFolder {
+    package static func llama(_ architecture: String = "LlamaForCausalLM") throws -> ConvertFolder {
         var folder = try ConvertFolder(config: [
             "architectures": [architecture], "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
             "num_key_value_heads": 2, "intermediate_size": 96, "max_position_embeddings": 128, "rms_norm_eps": 1e-5,
@@ -58,30 +53,30 @@ struct ConvertFolder {
 
     // MARK: Tensors
 
-    mutating func add(_ name: String, _ shape: [Int]) {
+    package mutating func add(_ name: String, _ shape: [Int]) {
         set(name, shape, random.floats(shape.reduce(1, *), scale: 0.2))
     }
 
-    mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
+    package mutating func set(_ name: String, _ shape: [Int], _ floats: [Float]) {
         values[name] = floats
         set(name, "F32", shape, floats.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) })
     }
 
-    mutating func set(_ name: String, _ type: String, _ shape: [Int], _ bytes: [UInt8]) {
+    package mutating func set(_ name: String, _ type: String, _ shape: [Int], _ bytes: [UInt8]) {
         tensors.removeAll { $0.name == name }
         tensors.append(Tensor(name: name, type: type, shape: shape, bytes: bytes))
     }
 
-    mutating func remove(_ name: String) { tensors.removeAll { $0.name == name } }
+    package mutating func remove(_ name: String) { tensors.removeAll { $0.name == name } }
 
     // MARK: Files
 
-    func json(_ name: String, _ value: Any) throws {
+    package func json(_ name: String, _ value: Any) throws {
         try directory.write([UInt8](try JSONSerialization.data(withJSONObject: value)), to: name)
     }
 
     /// The bytes of one safetensors file.
-    static func file(_ tensors: [Tensor], change: (inout [String: Any]) -> Void = { _ in }) throws -> [UInt8] {
+    package static func file(_ tensors: [Tensor], change: (inout [String: Any]) -> Void = { _ in }) throws -> [UInt8] {
         var header: [String: Any] = ["__metadata__": ["format": "pt"]]
         var data: [UInt8] = []
         for tensor in tensors {
@@ -97,7 +92,7 @@ struct ConvertFolder {
     }
 
     /// Writes `config.json` and the weights.
-    func write(shards: Int = 1) throws {
+    package func write(shards: Int = 1) throws {
         if !config.isEmpty { try json("config.json", config) }
         guard shards > 1 else {
             try directory.write(try Self.file(tensors), to: "model.safetensors")
@@ -114,7 +109,7 @@ struct ConvertFolder {
     }
 
     /// Every byte a token, one merge, three added tokens: 256 and 257 control, 258 not.
-    func writeTokenizer(pattern: String = ConvertFolder.llama3Pattern) throws {
+    package func writeTokenizer(pattern: String = ConvertFolder.llama3Pattern) throws {
         var vocabulary = Dictionary(uniqueKeysWithValues: Self.byteAlphabet.enumerated().map { ($1, $0) })
         vocabulary["he"] = 259
         try json(
@@ -145,7 +140,7 @@ struct ConvertFolder {
         try json("generation_config.json", ["top_k": 20, "temperature": 0.6, "eos_token_id": [257, 258]])
     }
 
-    static let llama3Pattern =
+    package static let llama3Pattern =
         "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
         + "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
@@ -162,31 +157,4 @@ struct ConvertFolder {
             return String(Character(UnicodeScalar(UInt32(scalar)) ?? " "))
         }
     }()
-
-    // MARK: Converting
-
-    @discardableResult
-    func convert(_ type: String? = "F32", base: String? = nil, threads: Int = 2) throws -> GGUFFile {
-        let plan = try ConvertPlan(folder: path, base: base, mixture: type.flatMap { QuantMixture(name: $0) })
-        try Converter(plan, threads: threads).write(to: target) { _, _ in true }
-        return try GGUFFile(path: target)
-    }
-
-    /// The error that converting ends with, as text; nil without one. There is no file then.
-    func failure(_ type: String? = "F32") -> String? {
-        do {
-            try convert(type)
-            return nil
-        } catch {
-            return "\(error)"
-        }
-    }
-}
-
-extension GGUFFile {
-    /// A tensor's values.
-    func floats(_ name: String) -> [Float] {
-        guard let tensor = tensor(name), let format = QuantFormat.find(tensor.type) else { return [] }
-        return format.dequantize(row: Array(tensor.bytes))
-    }
 }
