@@ -1,6 +1,6 @@
 """Quantizes one model in many ways and prints what each costs, as the table of ../QUALITY.md.
 
-Every file is compared with the original token by token (`infer eval kl --state`). A row's difference is that of the same
+Every file is compared with the original token by token (`infer eval kl --state`). The difference to plain rounding is that of the same
 tokens under two files. Its standard error comes from the windows of 512 tokens, because tokens of one text go together.
 
 What is there already in the work folder is kept: after a change of the quantizer begin with an empty one.
@@ -130,13 +130,15 @@ def mean_of_windows(sums, counts):
     return mean, math.sqrt(squares * number / (number - 1)) / total
 
 
-def table(workshop, formats):
-    lines = ["| format | method | MB | perplexity | KL · 1000 | less plain, paired | 90 % | 99.9 % | same top token |",
+def table(workshop, formats, methods):
+    lines = ["| format | method | MB | perplexity | KL · 1000 | against plain | 90 % | 99.9 % | same top token |",
              "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     first = True
     for format in formats:
         plain = None
         for method in ROWS[format]:
+            if method not in methods:
+                continue
             report, windows = workshop.compared(format, method)
             counts, sums = [len(part) for part in windows], [1000 * sum(part) for part in windows]
             if first:
@@ -166,6 +168,7 @@ def main():
     parser.add_argument("--work", type=Path, default=ROOT / ".build/quality-files",
                         help="folder for texts, models and results, about 2 GB (default: .build/quality-files)")
     parser.add_argument("--formats", default=",".join(ROWS), help=f"of {','.join(ROWS)} (default: all)")
+    parser.add_argument("--methods", help="of them, such as plain,llama (default: all)")
     parser.add_argument("--documents", type=int, default=2600,
                         help="further documents to compare on; a hundred are about 8,000 tokens (default: 2600)")
     parser.add_argument("--threads", type=int, default=2)
@@ -174,7 +177,8 @@ def main():
     unknown = [name for name in formats if name not in ROWS]
     if unknown:
         parser.error(f"unknown format {', '.join(unknown)}; there are: {', '.join(ROWS)}")
-    print(table(Workshop(options), formats))
+    methods = options.methods.split(",") if options.methods else sum(ROWS.values(), [])
+    print(table(Workshop(options), formats, methods))
 
 
 if __name__ == "__main__":
