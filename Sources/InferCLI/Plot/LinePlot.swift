@@ -78,7 +78,7 @@ struct LinePlot {
         svg += SVGDrawing.text(
             panel.axis, Self.left + margin + plotWidth / 2, bottom + 36, style: "text-anchor=\"middle\"")
         for (index, line) in panel.lines.enumerated() {
-            svg += draw(line, SVGDrawing.color(index), x, y)
+            svg += draw(line, SVGDrawing.color(index), x, y, bottom: bottom)
             let row = bottom + Self.below + Self.legendLine * (Double(index) + 0.5)
             svg += Self.dot((Self.left + 4, row), radius: 4, SVGDrawing.color(index))
             svg += SVGDrawing.text(line.label, Self.left + 14, row + 4)
@@ -87,19 +87,29 @@ struct LinePlot {
     }
 
     private func draw(
-        _ line: Line, _ color: String, _ x: (Double) -> Double, _ y: (Double) -> Double
+        _ line: Line, _ color: String, _ x: (Double) -> Double, _ y: (Double) -> Double, bottom: Double
     ) -> String {
         let path = line.points.map { "\(SVGDrawing.number(x($0.x))),\(SVGDrawing.number(y($0.median)))" }
         var svg = "<polyline class=\"line\" stroke=\"\(color)\" points=\"\(path.joined(separator: " "))\"/>\n"
+        var labels: [(x: Double, y: Double)] = []
         for (index, point) in line.points.enumerated() {
             let place = (x(point.x), y(point.median))
             svg += Self.segment(
                 (place.0, y(point.smallest)), (place.0, y(point.largest)), "class=\"spread\" stroke=\"\(color)\"")
             svg += Self.dot(place, radius: 3, color)
             guard !point.label.isEmpty else { continue }
-            // Above and below in turns, so that neighbours do not write over each other.
-            let offset = index.isMultiple(of: 2) ? -8.0 : 18.0
-            svg += SVGDrawing.text(point.label, place.0, place.1 + offset, style: "text-anchor=\"middle\"")
+            // On the side that the line turns away from, but not over another label nor over the axis.
+            let neighbours = [index - 1, index + 1].filter(line.points.indices.contains).map {
+                y(line.points[$0].median)
+            }
+            let (above, below) = (y(point.largest) - 8, y(point.smallest) + 16)
+            let isPeak = place.1 * Double(neighbours.count) <= neighbours.reduce(0, +)
+            let sides = isPeak ? [above, below] : [below, above]
+            let free = sides.first { side in
+                side < bottom && !labels.contains { abs($0.x - place.0) < 48 && abs($0.y - side) < 14 }
+            }
+            labels.append((place.0, free ?? above))
+            svg += SVGDrawing.text(point.label, place.0, free ?? above, style: "text-anchor=\"middle\"")
         }
         return svg
     }
