@@ -1,6 +1,6 @@
 /// The printable stand-ins for bytes in byte-level vocabularies: bytes that print as themselves in Latin-1 stand for
 /// themselves, the others in rising order for U+0100 and up (GPT-2's `encoder.py`, `bytes_to_unicode`).
-enum ByteLevelAlphabet {
+package enum ByteLevelAlphabet {
     /// The scalar of each byte; all below U+0144, so one or two bytes in UTF-8.
     static let scalars: [Unicode.Scalar] = {
         var next: UInt32 = 0x100
@@ -17,6 +17,13 @@ enum ByteLevelAlphabet {
         for (byte, scalar) in scalars.enumerated() { bytes[Int(scalar.value)] = Int16(byte) }
         return bytes
     }()
+
+    /// The stand-ins of a token's bytes.
+    package static func text(of bytes: some Sequence<UInt8>) -> String {
+        var text = String.UnicodeScalarView()
+        for byte in bytes { text.append(scalars[Int(byte)]) }
+        return String(text)
+    }
 
     /// Appends the UTF-8 of the stand-ins of `bytes`.
     static func encode(_ bytes: UnsafeRawBufferPointer, into result: inout [UInt8]) {

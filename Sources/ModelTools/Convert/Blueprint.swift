@@ -84,6 +84,10 @@ final class Blueprint {
             if optional || isAdapter { return nil }
             throw .missingTensor(name: name, expected: [rows, columns])
         }
+        if case .stored(let tensor) = values, tensor.type == .i8 {
+            // DeepSeek-V4's experts are published so: two four-bit numbers in a byte.
+            throw .tensorType(name: name, found: "I8", expected: "floats, or MXFP4 in the form of gpt-oss")
+        }
         guard values.rows == rows, values.columns == columns || isAdapter else {
             throw .tensorShape(name: name, found: shape(values), expected: [rows, columns])
         }

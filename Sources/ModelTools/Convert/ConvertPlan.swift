@@ -66,6 +66,7 @@ package struct ConvertPlan {
         var metadata = blueprint.metadata
         metadata.insert(("general.type", .string("model")), at: 1)
         metadata.insert(("general.name", .string(Self.name(of: folder))), at: 2)
+        metadata.insert(("general.size_label", .string(SizeLabel.text(blueprint.items))), at: 3)
         metadata += try Self.pooling(folder, blueprint.architecture)
         metadata += try Self.samplingDefaults(folder)
         metadata += Self.formatKeys(mixture)

@@ -12,6 +12,7 @@ struct TokenizerFiles {
     private let generation: JSONObject
     private var tokenizerPath: String { "\(folder)/tokenizer.json" }
     private var piecesPath: String { "\(folder)/tokenizer.model" }
+    private var ranksPath: String { "\(folder)/tiktoken.model" }
 
     init(folder: String, config: ModelConfig) throws(ConvertError) {
         self.folder = folder
@@ -39,11 +40,15 @@ struct TokenizerFiles {
     ) throws(ConvertError) -> ([(String, GGUFValue)], TokenTable, String) {
         let hasPieces = FileManager.default.fileExists(atPath: piecesPath)
         guard let json = try JSONFile.readIfPresent(tokenizerPath) else {
-            guard hasPieces else {
+            if hasPieces {
+                let (keys, table) = try pieces(rows: rows)
+                return (keys, table, piecesPath)
+            }
+            guard FileManager.default.fileExists(atPath: ranksPath) else {
                 throw .file(path: folder, reason: "holds neither tokenizer.json nor tokenizer.model")
             }
-            let (keys, table) = try pieces(rows: rows)
-            return (keys, table, piecesPath)
+            let (keys, table) = try ranked(rows: rows, architecture: architecture)
+            return (keys, table, ranksPath)
         }
         guard let model = json["model"] else {
             throw .tokenizer(path: tokenizerPath, field: "model", found: "missing", expected: "an object")
@@ -283,6 +288,33 @@ struct TokenizerFiles {
         return (try head + table.metadata(rows: rows, withScores: true) + tail, table)
     }
 
+    // MARK: tiktoken.model
+
+    /// Kimi's: such a file does not say how text is cut into words, which stands in Python code beside it.
+    private func ranked(rows: Int, architecture: String) throws(ConvertError) -> ([(String, GGUFValue)], TokenTable) {
+        guard architecture == "kimi-linear" else {
+            throw .file(
+                path: ranksPath,
+                reason: "says not how text is cut into words, which is known of Kimi only; tokenizer.json is needed")
+        }
+        let file = try RankFile(try JSONFile.bytes(ranksPath), path: ranksPath)
+        var table = TokenTable(path: ranksPath)
+        for (id, token) in file.tokens.enumerated() { try table.add(ByteLevelAlphabet.text(of: token), id: id) }
+        try addFromSettings(to: &table)
+        let merges = try file.merges().map {
+            "\(ByteLevelAlphabet.text(of: $0)) \(ByteLevelAlphabet.text(of: $1))"
+        }
+        let head: [(String, GGUFValue)] = [
+            ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string("kimi-k2")),
+        ]
+        return (
+            try head + table.metadata(rows: rows, withScores: false)
+                + [("tokenizer.ggml.merges", .array(GGUFArray(merges)))], table
+        )
+    }
+
+    // MARK: Added tokens and roles
+
     /// Added tokens as `tokenizer_config.json` or the older `added_tokens.json` list them.
     private func addFromSettings(to table: inout TokenTable) throws(ConvertError) {
         for (key, token) in settings["added_tokens_decoder"]?.objectValue?.members.map({ ($0, $1) }) ?? [] {
@@ -295,8 +327,6 @@ struct TokenizerFiles {
             try table.addSpecial(text, id: id, isControl: true)
         }
     }
-
-    // MARK: Roles
 
     private func specialKeys(_ table: TokenTable, path: String) throws(ConvertError) -> [(String, GGUFValue)] {
         var keys: [(String, GGUFValue)] = []
