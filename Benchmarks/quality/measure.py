@@ -1,7 +1,8 @@
 """Quantizes one model in many ways and prints what each costs, as the table of ../QUALITY.md.
 
-Every file is compared with the original token by token (`infer eval kl --state`). The difference to plain rounding is that of the same
-tokens under two files. Its standard error comes from the windows of 512 tokens, because tokens of one text go together.
+Every file is compared with the original token by token (`infer eval kl --state`). The difference to plain rounding is that
+of the same tokens under two files. Its standard error comes from the windows of 512 tokens, because tokens of one text go
+together.
 
 What is there already in the work folder is kept: after a change of the quantizer begin with an empty one.
 """

@@ -22,6 +22,44 @@ import Testing
         #expect(error.squareRoot() < bound, "\(error.squareRoot())")
     }
 
+    /// Block by block no search finds less than the scale that fills the grid, which simple quantizers take.
+    @Test(arguments: 0..<4)
+    func searchesAreNeverWorseThanTheFullGrid(kind: Int) {
+        var random = SeededRandom(seed: 9)
+        for _ in 0..<500 {
+            let values = (0..<32).map { _ in random.normal() }
+            // Every fourth column matters far more, as an importance matrix says.
+            let weights = (0..<32).map { $0 % 4 == kind ? Float.random(in: 1..<100, using: &random) : 1 }
+            let vectors = [values, weights].flatMap { list in
+                stride(from: 0, to: 32, by: 16).map { SIMD16<Float>(list[$0..<$0 + 16]) }
+            }
+            vectors.withUnsafeBufferPointer { vectors in
+                guard let base = vectors.baseAddress else { return }
+                let block = WeightedValues(values: base, weights: base + 2, groups: 2)
+                checkScale(block, Signed3Bits.self)
+                checkScale(block, Signed4Bits.self)
+                checkScale(block, Signed5Bits.self)
+                checkScale(block, NonLinear4Bits.self)
+                checkOffset(block, Unsigned2Bits.self)
+                checkOffset(block, Unsigned4Bits.self)
+            }
+        }
+    }
+
+    private func checkScale<Levels: Grid>(_ block: WeightedValues, _: Levels.Type) {
+        let found = ScaleSearch<Levels>.error(block, scale: ScaleSearch<Levels>.scale(of: block))
+        let simple = ScaleSearch<Levels>.error(block, scale: block.extreme / Levels.lowest)
+        #expect(found <= simple * 1.000_01, "\(Levels.self)")
+    }
+
+    private func checkOffset<Levels: Grid>(_ block: WeightedValues, _: Levels.Type) {
+        let fit = AffineSearch<Levels>.fit(block)
+        let found = AffineSearch<Levels>.error(block, scale: fit.scale, offset: fit.offset)
+        let (low, high) = (min(block.range.low, 0), block.range.high)
+        let simple = AffineSearch<Levels>.error(block, scale: (high - low) / Levels.highest, offset: -low)
+        #expect(found <= simple * 1.000_01, "\(Levels.self)")
+    }
+
     /// What a format can say exactly, it says again.
     @Test(arguments: BlockEncoder.all.map { $0.type })
     func itsOwnValues(type: GGUFTensorType) throws {
