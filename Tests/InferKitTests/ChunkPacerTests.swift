@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import InferKit
@@ -49,6 +50,26 @@ import Testing
             pacer.record(seconds: Self.seconds(1 + rows, perRow: 0.1) + hiccup, answers: 1, promptRows: rows)
         }
         #expect(taken > 1000 * 5)
+    }
+
+    /// Where every step takes up to an eighth more or less than it should, 95 of 100 gaps still keep within the bound.
+    @Test(arguments: 0..<20) func almostAllGapsStayWithinTheBoundWhereTimesVary(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        var pacer = ChunkPacer(most: 512)
+        var gaps: [Double] = []
+        // The answer has run for a while.
+        for _ in 0..<20 {
+            pacer.record(seconds: Double.random(in: 0.875...1.125, using: &random), answers: 1, promptRows: 0)
+        }
+        while gaps.count < 400 {
+            let rows = pacer.rows(besides: 1)
+            let seconds = Self.seconds(1 + rows, perRow: 0.12) * Double.random(in: 0.875...1.125, using: &random)
+            if rows > 0 { gaps.append(seconds) }
+            pacer.record(seconds: seconds, answers: 1, promptRows: rows)
+        }
+        gaps.sort()
+        #expect(gaps[380] <= 2)
+        #expect(gaps[200] >= 1.4, "prompts get on")
     }
 
     /// What a step without prompt rows takes is seen before rows are added, for every number of answers, and again now

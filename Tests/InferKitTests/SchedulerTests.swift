@@ -194,6 +194,29 @@ struct ServedAnswer: Equatable {
         #expect(restarted[2].cached >= system.count)
     }
 
+    /// Prompts that come at once share the rows of a step, so that none waits for those before it to be done.
+    @Test func shortPromptsAreTakenInTogether() throws {
+        let model = try ServedModel.all[0].load()
+        let backend = try #require(model.backend as? EngineBackend)
+        let (inbox, meter) = (JobInbox(limit: 8), ServingMeter())
+        let loop = try StepLoop(
+            model, backend.model, limits: Scheduler.Limits(), inbox: inbox, meter: meter, log: { _ in })
+        var streams: [AsyncStream<ServingEvent>] = []
+        for index in 0..<8 {
+            var job = ServingJob(tokens: (0..<20).map { Int32(index * 20 + $0) })
+            job.options = Self.options(1)
+            let (stream, continuation) = AsyncStream.makeStream(of: ServingEvent.self)
+            try inbox.add(Ticket(job: job, events: continuation, flag: StopFlag(), submitted: .now))
+            streams.append(stream)
+        }
+        inbox.close(abandons: false)
+        loop.run()
+        let metrics = meter.snapshot(waiting: 0)
+        #expect(metrics.generatedTokens == 8)
+        // 160 rows in steps of 64, and the last of each prompt by itself.
+        #expect(metrics.steps <= 5)
+    }
+
     /// A recurrent state is remembered at the boundaries of chunks too, so that a prompt that parts from another where
     /// nobody foresaw it need not be computed from its beginning.
     @Test func chunkBoundariesAreRemembered() async throws {

@@ -16,13 +16,14 @@ struct ChunkPacer {
 
     private let mostRows: Int
     private var limit = Self.fewest
-    /// What steps with ``limit`` rows take in proportion to ones without, smoothed; nil: not known yet.
+    /// What steps with ``limit`` rows take in proportion to ones without, smoothed; nil: not known yet. It rises faster
+    /// than it sinks: what counts is the longest gaps, not the middle of them.
     private var stretch: Double?
     /// From this number of rows on steps took too long, so many steps ago: one row more may be a lot, where another
     /// way of multiplying begins.
     private var tooMany: (rows: Int, age: Int)?
-    /// Seconds of a step of so many answers alone, smoothed, and the steps since it was last seen.
-    private var alone: [Int: (seconds: Double, age: Int)] = [:]
+    /// Seconds of a step of so many answers alone, smoothed over so many times, and the steps since it was last seen.
+    private var alone: [Int: (seconds: Double, times: Int, age: Int)] = [:]
 
     init(most: Int) { mostRows = max(most, Self.fewest) }
 
@@ -38,17 +39,18 @@ struct ChunkPacer {
     mutating func record(seconds: Double, answers: Int, promptRows: Int) {
         guard answers > 0 else { return }
         guard promptRows > 0 else {
-            let before = alone[answers]?.seconds
-            alone[answers] = (before.map { $0 * 0.7 + seconds * 0.3 } ?? seconds, 0)
+            let known = alone[answers] ?? (seconds, 0, 0)
+            let times = min(known.times + 1, 10)
+            alone[answers] = (known.seconds + (seconds - known.seconds) / Double(times), times, 0)
             return
         }
         guard let known = alone[answers] else { return }
-        alone[answers] = (known.seconds, known.age + 1)
+        alone[answers]?.age += 1
         if let before = tooMany { tooMany = before.age < Self.memory ? (before.rows, before.age + 1) : nil }
         // The last piece of a prompt tells nothing about a whole one.
         guard promptRows >= limit else { return }
         let seen = seconds / max(known.seconds, 1e-9)
-        let stretch = self.stretch.map { $0 * 0.7 + seen * 0.3 } ?? seen
+        let stretch = self.stretch.map { $0 + (seen - $0) * (seen > $0 ? 0.5 : 0.05) } ?? seen
         self.stretch = stretch
         if stretch > Self.most {
             tooMany = (limit, 0)

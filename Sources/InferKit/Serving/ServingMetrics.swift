@@ -65,11 +65,14 @@ final class ServingMeter: Sendable {
         }
     }
 
-    func stepped(seconds: Double, answers: Int, promptRows: Int) {
+    /// - Parameters:
+    ///   - answers: sequences that were waiting for their next token.
+    ///   - generated: tokens that were chosen, the first ones of newcomers included.
+    func stepped(seconds: Double, answers: Int, generated: Int) {
         metrics.withLock { metrics in
             metrics.steps += 1
             metrics.stepSeconds += seconds
-            metrics.generatedTokens += answers
+            metrics.generatedTokens += generated
             if answers > 0 { metrics.tokenSeconds.add(seconds, times: answers) }
         }
     }

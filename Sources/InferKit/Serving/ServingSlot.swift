@@ -63,6 +63,7 @@ final class ServingSlot {
 
     var job: ServingJob { ticket.job }
     var isAnswering: Bool { pending != nil }
+    var generatedTokens: Int { answer?.generatedTokens ?? 0 }
     /// Tokens that are still to be computed before the next can be chosen.
     var remainingPrompt: Int { max(target.count - state.count, 0) }
     private var wantsAnswer: Bool { job.options.maximumResponseTokens ?? 1 > 0 }

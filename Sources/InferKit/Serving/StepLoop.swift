@@ -194,6 +194,8 @@ final class StepLoop {
         }
         guard !pieces.isEmpty else { return }
 
+        func generated() -> Int { pieces.reduce(0) { $0 + $1.slot.generatedTokens } }
+        let generatedBefore = generated()
         let start = ContinuousClock.now
         let starts = pieces.map(\.slot.state.count)
         var atCuts: [ServingSlot] = []
@@ -225,7 +227,7 @@ final class StepLoop {
         for (slot, _) in pieces { slot.stepIsDone() }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         pacer.record(seconds: seconds, answers: answers, promptRows: batch.count - answers)
-        meter.stepped(seconds: seconds, answers: answers, promptRows: batch.count - answers)
+        meter.stepped(seconds: seconds, answers: answers, generated: generated() - generatedBefore)
     }
 
     /// Logits for one sequence.
@@ -236,21 +238,26 @@ final class StepLoop {
         func receive() { for (logits, position) in rows { slot.receive(logits, at: position) } }
     }
 
-    /// Whose prompt goes on in this step, and by how many rows at most.
+    /// Whose prompt goes on in this step, and by how many rows.
     ///
     /// The oldest gets half of the rows and the one that is nearest to its first token the other half, so that nobody
-    /// waits for ever and a short question does not wait for a long text.
+    /// waits for ever and a short question does not wait for a long text. What they leave goes to the others.
     private func prompts(besides answers: Int) -> [(ServingSlot, Int)] {
         let open = slots.filter { $0.result == nil && !$0.isAnswering && $0.remainingPrompt > 0 }
         guard let oldest = open.first else { return [] }
-        let rows = answers > 0 ? pacer.rows(besides: answers) : model.options.batchSize
-        guard rows > 0 else { return [] }
-        guard let nearest = open.min(by: { $0.remainingPrompt < $1.remainingPrompt }), nearest !== oldest, rows > 1
-        else {
-            return [(oldest, rows)]
+        let others = open.dropFirst().sorted { $0.remainingPrompt < $1.remainingPrompt }
+        var left = answers > 0 ? pacer.rows(besides: answers) : model.options.batchSize
+        var shares: [(ServingSlot, Int)] = []
+        func give(_ slot: ServingSlot, atMost most: Int) {
+            let rows = slot.nextPiece(limit: most).count
+            guard rows > 0 else { return }
+            shares.append((slot, rows))
+            left -= rows
         }
-        let short = min(rows / 2, nearest.remainingPrompt)
-        return [(oldest, rows - short), (nearest, short)]
+        if let nearest = others.first { give(nearest, atMost: left / 2) }
+        give(oldest, atMost: left)
+        for slot in others where !shares.contains(where: { $0.0 === slot }) { give(slot, atMost: left) }
+        return shares
     }
 
     // MARK: Other work
