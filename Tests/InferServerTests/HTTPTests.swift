@@ -10,10 +10,11 @@
 
     /// A server on a port of its own, as long as `body` runs.
     private func withServer<Result: Sendable>(
+        log: @escaping @Sendable (String) -> Void = { _ in },
         _ change: (inout ServerConfiguration) -> Void = { _ in },
         _ body: @Sendable @escaping (Int, InferService) async throws -> Result
     ) async throws -> Result {
-        let service = try TestService.make {
+        let service = try TestService.make(log: log) {
             $0.port = 0
             $0.shutdownGrace = .seconds(20)
             change(&$0)
@@ -224,6 +225,86 @@
                 }
                 #expect(together.compactMap { $0 }.allSatisfy { $0 == alone })
                 #expect(together.compactMap { $0 }.count == 16)
+            }
+        }
+
+        private static let wide = """
+            {"messages": [{"role": "user", "content": "Tell me a story."}], "n": 8, "stream": true, "logprobs": true,
+             "top_logprobs": 20, "ignore_eos": true, "max_tokens":
+            """
+
+        /// Nobody waits for a client that takes nothing of its answer, and what it was to get is let go.
+        @Test func aClientThatTakesNothingIsLetGo() async throws {
+            let (lines, source) = AsyncStream.makeStream(of: String.self)
+            try await withServer(log: { source.yield($0) }, { $0.stallLimit = .milliseconds(1) }) { port, _ in
+                let client = try await blocking {
+                    let client = try SocketClient(port: port, receiveBuffer: 4096)
+                    // The answer is more than what the system holds for it.
+                    let text = String(repeating: "a ", count: 150_000)
+                    try client.writeRequest(
+                        "POST", "/tokenize", body: #"{"content": "\#(text)", "with_pieces": true}"#)
+                    return Transfer(client)
+                }
+                for await line in lines where line.hasSuffix("is closed: the client takes nothing") { break }
+                let error = await #expect(throws: SocketClient.Failure.self) {
+                    try await blocking { try client.value.readReply() }
+                }
+                #expect(error?.description == "the connection ended within a body")
+            }
+        }
+
+        /// One that reads late gets all of it.
+        @Test func aClientThatReadsLateGetsItsAnswer() async throws {
+            try await withServer { port, service in
+                let client = try await blocking {
+                    let client = try SocketClient(port: port, receiveBuffer: 4096)
+                    try client.writeRequest("POST", "/v1/chat/completions", body: Self.wide + "40}")
+                    return Transfer(client)
+                }
+                while try await metrics(service).generatedTokens < 8 * 40 {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                let reply = try await blocking { try client.value.readReply() }
+                #expect(reply.body.components(separatedBy: #""finish_reason":"length""#).count == 9)
+                #expect(reply.body.hasSuffix("data: [DONE]\n\n"))
+            }
+        }
+
+        /// A head without an end is not kept for ever.
+        @Test func endlessHeadersAreRefused() async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    let client = try SocketClient(port: port)
+                    // The connection may end while it is still sending.
+                    try? client.write("GET /health HTTP/1.1\r\n")
+                    for number in 0..<4000 {
+                        guard (try? client.write("x-\(number): \(String(repeating: "a", count: 100))\r\n")) != nil
+                        else { break }
+                    }
+                    try? client.write("\r\n")
+                    let reply = try? client.readReply()
+                    #expect(reply == nil || reply?.status ?? 0 >= 400)
+                    let other = try SocketClient(port: port)
+                    try other.writeRequest("GET", "/health")
+                    #expect(try other.readReply().status == 200)
+                }
+            }
+        }
+
+        /// Requests that are sent without waiting are answered in their order.
+        @Test func requestsInOneGo() async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    let client = try SocketClient(port: port)
+                    for number in 1...5 {
+                        let body = #"{"prompt": "One", "max_tokens": \#(number), "ignore_eos": true}"#
+                        try client.writeRequest("POST", "/v1/completions", body: body)
+                    }
+                    for number in 1...5 {
+                        let reply = try client.readReply()
+                        #expect(reply.status == 200 && reply.body.contains(#""completion_tokens":\#(number)"#))
+                    }
+                }
             }
         }
 

@@ -88,6 +88,9 @@
                 }
             }
             if model.isEmpty { throw ValidationError("--model is missing") }
+            if let nameless = model.first(where: { ModelEntry(argument: $0).path.isEmpty }) {
+                throw ValidationError("--model '\(nameless)' names no file")
+            }
             try check("--port", port, 0...65535)
             try check("--parallel", parallel, 1...256)
             try check("--queue", queue, 0...100_000)

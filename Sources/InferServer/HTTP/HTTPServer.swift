@@ -34,7 +34,8 @@
                 server: .http1(
                     configuration: .init(
                         additionalChannelHandlers: [
-                            DisconnectWatch(), ContinueHandler(bodyLimit: configuration.bodyLimit),
+                            DisconnectWatch(stallLimit: TimeAmount(configuration.stallLimit), log: service.log),
+                            ContinueHandler(bodyLimit: configuration.bodyLimit),
                         ], idleTimeout: .seconds(600))),
                 configuration: ApplicationConfiguration(
                     address: .hostname(configuration.host, port: configuration.port), serverName: "infer"),
@@ -53,9 +54,18 @@
                 for await _ in stop {}
                 await group.triggerGracefulShutdown()
             }
-            defer { stopper.cancel() }
+            let running = Task { try await group.run() }
+            let impatience = Task { if signals { await endAtSecondSignal(running) } }
+            defer {
+                stopper.cancel()
+                impatience.cancel()
+            }
             do {
-                try await group.run()
+                try await withTaskCancellationHandler {
+                    try await running.value
+                } onCancel: {
+                    running.cancel()
+                }
             } catch let error as IOError {
                 let place = "\(configuration.host), port \(configuration.port)"
                 guard error.errnoCode == EADDRINUSE else {
@@ -64,6 +74,19 @@
                 throw StartError("cannot listen at \(place): another program does; choose another port with --port")
             } catch let error as SocketAddressError.UnknownHost {
                 throw StartError("cannot listen at '\(error.host)': there is no such host")
+            }
+        }
+
+        /// Whoever asks twice does not want to wait for answers that may go on: they end with what there is, and after a
+        /// moment for their last words to arrive nobody is waited for.
+        private func endAtSecondSignal(_ running: Task<Void, any Error>) async {
+            var count = 0
+            for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+                count += 1
+                guard count == 2 else { continue }
+                await service.abandon()
+                try? await Task.sleep(for: .seconds(1))
+                running.cancel()
             }
         }
 
@@ -127,15 +150,25 @@
         init(source: ApplicationRequestContextSource) { channel = source.channel }
     }
 
-    /// Notices that the other side has gone, also while nothing is sent.
+    /// Notices that the other side has gone, also while nothing is sent, and closes the connection to one that takes
+    /// nothing of what is sent: what waits for it would stay in memory for ever.
     private final class DisconnectWatch: ChannelInboundHandler, RemovableChannelHandler, Sendable {
         typealias InboundIn = Never
 
         private struct State {
             var flag: StopFlag?
             var isGone = false
+            /// Closes the connection, unless it is cancelled.
+            var end: Scheduled<Void>?
         }
         private let state = Mutex(State())
+        private let stallLimit: TimeAmount
+        private let log: @Sendable (String) -> Void
+
+        init(stallLimit: TimeAmount, log: @escaping @Sendable (String) -> Void) {
+            self.stallLimit = stallLimit
+            self.log = log
+        }
 
         /// The flag of the request that is being answered.
         func follow(_ flag: StopFlag) {
@@ -158,7 +191,29 @@
             context.fireUserInboundEventTriggered(event)
         }
 
+        func channelWritabilityChanged(context: ChannelHandlerContext) {
+            if context.channel.isWritable {
+                replaceEnd(with: nil)
+            } else {
+                let (channel, log) = (context.channel, log)
+                replaceEnd(
+                    with: channel.eventLoop.scheduleTask(in: stallLimit) {
+                        log("a connection is closed: the client takes nothing")
+                        channel.close(promise: nil)
+                    })
+            }
+            context.fireChannelWritabilityChanged()
+        }
+
+        private func replaceEnd(with end: Scheduled<Void>?) {
+            state.withLock { state in
+                defer { state.end = end }
+                return state.end
+            }?.cancel()
+        }
+
         func channelInactive(context: ChannelHandlerContext) {
+            replaceEnd(with: nil)
             tell()
             context.fireChannelInactive()
         }

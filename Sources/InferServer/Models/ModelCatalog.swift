@@ -221,6 +221,9 @@ actor ModelCatalog {
         }
     }
 
+    /// Ends what runs, with what there is, and takes no more.
+    func abandon() { for model in loaded { model.scheduler.abandon() } }
+
     /// Lets running answers come to their end, but no longer than `grace`; what is not done by then ends with what
     /// there is.
     func shutDown(grace: Duration) async {

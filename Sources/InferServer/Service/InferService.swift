@@ -35,6 +35,9 @@ package final class InferService: Sendable {
 
     package func shutDown() async { await catalog.shutDown(grace: configuration.shutdownGrace) }
 
+    /// Ends all answers within one step, with what there is.
+    package func abandon() async { await catalog.abandon() }
+
     // MARK: Routing
 
     func reply(to request: ServerRequest) async -> ServerReply {
@@ -126,20 +129,9 @@ package final class InferService: Sendable {
         }
     }
 
-    /// Compares with every key in a time that depends on lengths only, so that a wrong key tells nothing about a right
-    /// one.
+    /// Every key is looked at, also behind the right one.
     private func isKey(_ given: String) -> Bool {
-        let given = Array(given.utf8)
-        var found: UInt8 = 0
-        for key in configuration.apiKeys {
-            let key = Array(key.utf8)
-            var difference: UInt8 = key.count == given.count ? 0 : 1
-            for index in 0..<max(key.count, 1) {
-                difference |= (key.isEmpty ? 1 : key[index]) ^ (index < given.count ? given[index] : 0)
-            }
-            found |= difference == 0 ? 1 : 0
-        }
-        return found == 1
+        configuration.apiKeys.reduce(false) { isFound, key in isSameKey(Array(key.utf8), Array(given.utf8)) || isFound }
     }
 
     // MARK: Jobs
@@ -193,6 +185,9 @@ package final class InferService: Sendable {
     func logPrompt(_ text: String, _ request: ServerRequest) {
         if configuration.logsPrompts { logLine("\(request.id) text=\(JSONValue.string(text).text())") }
     }
+
+    /// A line for the operator.
+    func log(_ line: String) { logLine(line) }
 
     /// A line about what was done, without any text of it.
     func log(_ request: ServerRequest, _ model: ServedModel, _ results: [ServingResult]) {

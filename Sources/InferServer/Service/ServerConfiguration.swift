@@ -18,6 +18,8 @@ package struct ServerConfiguration: Sendable {
     package var timeout: Duration? = .seconds(3600)
     /// How long running answers may go on when the server is told to end.
     package var shutdownGrace: Duration = .seconds(30)
+    /// A client that takes nothing of an answer for so long, while more waits for it than the system holds, is gone.
+    package var stallLimit: Duration = .seconds(60)
     /// Bytes for all models that are loaded at a time.
     package var memoryBudget = Int.max
     /// Whether the log holds what was asked.
