@@ -240,7 +240,7 @@
                 let client = try await blocking {
                     let client = try SocketClient(port: port, receiveBuffer: 4096)
                     // The answer is more than what the system holds for it.
-                    let text = String(repeating: "a ", count: 150_000)
+                    let text = String(repeating: "a ", count: 400_000)
                     try client.writeRequest(
                         "POST", "/tokenize", body: #"{"content": "\#(text)", "with_pieces": true}"#)
                     return Transfer(client)
