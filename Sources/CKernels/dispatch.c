@@ -127,6 +127,6 @@ size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
     if (f->act == CK_ACT_F32) return 64;
     size_t bytes = CK_ROWS_TOKENS * ck_rows_prepared_bytes(cols);
     if (ck_panel_scratch_bytes() > bytes) bytes = ck_panel_scratch_bytes();
-    if (ck_strip_scratch_bytes() > bytes) bytes = ck_strip_scratch_bytes();
+    if (ck_strip_scratch_bytes(cols) > bytes) bytes = ck_strip_scratch_bytes(cols);
     return bytes;
 }

@@ -74,9 +74,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 #define CK_PIECES 0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15
 #include "rows_avx512_256.h"
 
-CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
-    for (int half = 0; half < 2; half++) ck_pack_bytes(block, (size_t)(8 + 64 * half), 16, strip->q + 16 * half);
-}
+#define CK_STRIP_VECTORS 32
+#define CK_STRIP_PIECE(I) ((I) == 0 ? 8 : 72)
 
 CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
     __m512i x = ck_strip_vector(strip, 16 * half + 4 * group + k % 4);

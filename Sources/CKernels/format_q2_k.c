@@ -55,9 +55,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 #define CK_PIECES 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15
 #include "rows_avx512_256.h"
 
-CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
-    ck_pack_bytes(block, 16, 16, strip->q);
-}
+#define CK_STRIP_VECTORS 16
+#define CK_STRIP_PIECE(I) (16)
 
 // Bytes scale * w, at most 45: no product of dwords carries from one byte to the next.
 CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {

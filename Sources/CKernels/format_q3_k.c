@@ -83,17 +83,14 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 #define CK_PIECES 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15
 #include "rows_avx512_256.h"
 
-CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
-    ck_pack_bytes(block, 32, 16, strip->q);
-    ck_pack_bytes(block, 0, 8, strip->q + 16);
-}
+#define CK_STRIP_VECTORS 24
+#define CK_STRIP_PIECE(I) ((I) == 0 ? 32 : 0)
 
 // Bytes 128 - scale * w, between 0 and 252; w + 4 is at most 7, so no product |scale| * (w + 4) leaves its byte.
 CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
     const int g = 8 * half + 2 * group + k / 4;
     __m512i w = ck_shift_and(ck_strip_vector(strip, 8 * half + k), -2 * group, 3);
-    __mmask64 third = _mm512_test_epi8_mask(ck_strip_vector(strip, 16 + k), ck_bytes512(1 << (4 * half + group)));
-    w = _mm512_mask_add_epi8(w, third, w, ck_bytes512(4));
+    w = _mm512_add_epi8(w, ck_shift_and(ck_strip_vector(strip, 16 + k), 2 - 4 * half - group, 4));
     w = _mm512_mullo_epi32(w, _mm512_load_si512(strip->scale[g]));
     w = _mm512_xor_si512(w, _mm512_load_si512(strip->extra[1][g]));
     return _mm512_add_epi8(w, _mm512_load_si512(strip->extra[0][g]));

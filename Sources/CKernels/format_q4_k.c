@@ -62,9 +62,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 #define CK_PIECES 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15
 #include "rows_avx512_256.h"
 
-CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
-    for (int half = 0; half < 2; half++) ck_pack_bytes(block, (size_t)(16 + 64 * half), 16, strip->q + 16 * half);
-}
+#define CK_STRIP_VECTORS 32
+#define CK_STRIP_PIECE(I) ((I) == 0 ? 16 : 80)
 
 CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
     __m512i x = ck_strip_vector(strip, 16 * half + group / 2 * 8 + k);

@@ -75,16 +75,13 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 #define CK_PIECES 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15
 #include "rows_avx512_256.h"
 
-CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
-    for (int half = 0; half < 2; half++) ck_pack_bytes(block, (size_t)(48 + 64 * half), 16, strip->q + 16 * half);
-    ck_pack_bytes(block, 16, 8, strip->q + 32);
-}
+#define CK_STRIP_VECTORS 40
+#define CK_STRIP_PIECE(I) ((I) == 2 ? 16 : 48 + 64 * (size_t)(I))
 
 CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
     __m512i x = ck_strip_vector(strip, 16 * half + group / 2 * 8 + k), fifth = ck_strip_vector(strip, 32 + k);
     x = group % 2 ? ck_high_nibbles(x) : ck_low_nibbles(x);
-    __mmask64 set = _mm512_test_epi8_mask(fifth, ck_bytes512(1 << (4 * half + group)));
-    return _mm512_mask_add_epi8(x, set, x, ck_bytes512(16));
+    return _mm512_add_epi8(x, ck_shift_and(fifth, 4 - 4 * half - group, 16));
 }
 
 #define CK_PACKED_TOKENS CK_SELDOM_PACKED

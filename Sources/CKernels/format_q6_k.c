@@ -74,9 +74,8 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 #define CK_PIECES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 #include "rows_avx512_256.h"
 
-CK_AVX512 CK_INLINE void pack_columns(const uint8_t *const block[16], ck_strip *strip) {
-    for (int i = 0; i < 3; i++) ck_pack_bytes(block, (size_t)(64 * i), 16, strip->q + 16 * i);
-}
+#define CK_STRIP_VECTORS 48
+#define CK_STRIP_PIECE(I) (64 * (size_t)(I))
 
 CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, int k) {
     __m512i x = ck_strip_vector(strip, 16 * half + group % 2 * 8 + k);

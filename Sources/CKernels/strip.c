@@ -10,11 +10,15 @@
 typedef struct strip_scratch {
     ck_strip strip[CK_PAIR];
     float acc[CK_PAIR][CK_PART_TOKENS][CK_STRIP_ROWS];
+    ck_strip_next next;
     const int8_t *q[CK_PART_TOKENS];
     const uint8_t *aux[CK_PART_TOKENS];
+    _Alignas(64) ck_strip_act256 act[];  // [column / 256][token] of few tokens
 } strip_scratch;
 
-size_t ck_strip_scratch_bytes(void) { return sizeof(strip_scratch); }
+size_t ck_strip_scratch_bytes(size_t cols) {
+    return sizeof(strip_scratch) + ck_round_up(cols, 256) / 256 * CK_STRIP_TOKENS * sizeof(ck_strip_act256);
+}
 
 static void place_tokens(const ck_job *job, size_t block, size_t first, size_t tokens, strip_scratch *scratch) {
     for (size_t t = 0; t < tokens; t++) {
@@ -125,8 +129,67 @@ static void store(const ck_job *job, float (*acc)[CK_STRIP_ROWS], size_t first, 
     }
 }
 
+// The sixteen rows from `first` on; rows past the end repeat the last one.
+static void place_rows(const ck_job *job, size_t first, const uint8_t **row) {
+    for (size_t i = 0; i < CK_STRIP_ROWS; i++) {
+        row[i] = job->w + (first + i < job->rows ? first + i : job->rows - 1) * job->row_bytes;
+    }
+}
+
+// At most CK_STRIP_TOKENS tokens: two strips take turns, each packed while the other one is multiplied.
+static void multiply_few(const ck_job *job, const ck_strip_code *code, strip_scratch *scratch) {
+    const size_t blocks = 256 / code->block, bytes = blocks * code->block_bytes;
+    ck_strip_next *next = &scratch->next;
+    place_tokens(job, code->block, 0, job->tokens, scratch);
+    for (size_t t = 0; t < job->tokens; t++) {
+        ck_act256_row row = ck_act256_view(ck_job_act(job, t), job->cols);
+        for (size_t b = 0; b < job->cols / 256; b++) {
+            ck_strip_act256 *act = &scratch->act[b * job->tokens + t];
+            memcpy(act->q, row.q + 256 * b, sizeof act->q);
+            act->g = row.g[b];
+        }
+    }
+    place_rows(job, 0, next->row);
+    code->pack(next->row, blocks, &scratch->strip[0]);
+    size_t turn = 0;
+    for (size_t r = 0; r < job->rows; r += CK_STRIP_ROWS) {
+        memset(scratch->acc[0], 0, job->tokens * sizeof scratch->acc[0][0]);
+        for (size_t column = 0; column < job->cols; column += 256) {
+            const size_t offset = column / 256 * bytes + bytes;
+            ck_strip_job now = {
+                .strip = &scratch->strip[turn],
+                .blocks = blocks,
+                .q = scratch->q,
+                .aux = scratch->aux,
+                .q_offset = column,
+                .aux_offset = column / 256 * sizeof(ck_act256),
+                .acc = scratch->acc[0][0],
+            };
+            turn = 1 - turn;
+            if (offset < job->row_bytes) {
+                for (size_t i = 0; i < CK_STRIP_ROWS; i++) next->row[i] += bytes;
+            } else if (r + CK_STRIP_ROWS < job->rows) {
+                place_rows(job, r + CK_STRIP_ROWS, next->row);
+            } else {
+                code->packed[job->tokens - 1](&now);
+                break;
+            }
+            next->strip = &scratch->strip[turn];
+            next->act = &scratch->act[column / 256 * job->tokens];
+            next->ahead = job->w + (r + CK_STRIP_ROWS) * job->row_bytes + CK_STRIP_ROWS * offset;
+            code->packing[job->tokens - 1](&now, next);
+        }
+        size_t count = job->rows - r < CK_STRIP_ROWS ? job->rows - r : CK_STRIP_ROWS;
+        store(job, scratch->acc[0], 0, job->tokens, r, count);
+    }
+}
+
 void ck_strip_matmul(const ck_job *job, const ck_strip_code *code) {
     strip_scratch *scratch = job->scratch;
+    if (job->tokens <= CK_STRIP_TOKENS && code->packing[job->tokens - 1]) {
+        multiply_few(job, code, scratch);
+        return;
+    }
     size_t parts = (job->tokens + CK_PART_TOKENS - 1) / CK_PART_TOKENS;
     size_t part = ck_round_up((job->tokens + parts - 1) / parts, CK_STRIP_TOKENS);
     size_t group = job->tokens <= CK_STRIP_TOKENS ? CK_STRIP_ROWS : CK_PAIR * CK_STRIP_ROWS;

@@ -32,7 +32,23 @@ typedef struct ck_strip_job {
     float *acc;                     // [token][16], read and written
 } ck_strip_job;
 
+// One token's activations of 256 columns.
+typedef struct ck_strip_act256 {
+    int8_t q[256];
+    ck_act256 g;
+} ck_strip_act256;
+
+// The strip that is packed while another one is multiplied.
+typedef struct ck_strip_next {
+    uint8_t rows_transposed[4][4][64];  // halfway packed
+    const uint8_t *row[CK_STRIP_ROWS];
+    const void *act;       // [token] of the strip that is multiplied, adjoining: one address instead of sixteen
+    const uint8_t *ahead;  // as many bytes of weights from here on are asked for as a strip has
+    ck_strip *strip;
+} ck_strip_next;
+
 typedef void (*ck_strip_fn)(const ck_strip_job *job);
+typedef void (*ck_strip_packing_fn)(const ck_strip_job *job, ck_strip_next *next);
 
 // The code of one format.
 typedef struct ck_strip_code {
@@ -44,11 +60,13 @@ typedef struct ck_strip_code {
     size_t packed_tokens;
     // One function per count of tokens, 1…CK_STRIP_TOKENS: from the packed bytes and from the unpacked ones.
     ck_strip_fn packed[CK_STRIP_TOKENS], unpacked[CK_STRIP_TOKENS];
+    // `packed`, while the next strip is packed; NULL where a format has no such code for so many tokens.
+    ck_strip_packing_fn packing[CK_STRIP_TOKENS];
 } ck_strip_code;
 
 void ck_strip_matmul(const ck_job *job, const ck_strip_code *code);
 
 // Scratch bytes of ck_strip_matmul.
-size_t ck_strip_scratch_bytes(void);
+size_t ck_strip_scratch_bytes(size_t cols);
 
 #endif

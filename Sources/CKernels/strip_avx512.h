@@ -11,12 +11,12 @@
 // Otherwise, what storing and loading the unpacked bytes costs is won back with more tokens than
 #define CK_SELDOM_PACKED 16
 
-// The code of a format from its pack_avx512, unpack_avx512 and inline strip_avx512(job, tokens, unpacked), whose last
-// two are constants.
+// The code of a format from its pack_avx512, unpack_avx512 and inline strip_avx512(job, tokens, unpacked, packs, next),
+// where all but job and next are constants; next is NULL unless `packs`.
 #define CK_STRIP_TILE(T)                                                                                     \
-    CK_AVX512 static void packed_##T(const ck_strip_job *job) { strip_avx512(job, T, 0); }                   \
-    CK_AVX512 static void unpacked_##T(const ck_strip_job *job) { strip_avx512(job, T, 1); }
-#define CK_STRIP_CODE(BLOCK)                                                                                 \
+    CK_AVX512 static void packed_##T(const ck_strip_job *job) { strip_avx512(job, T, 0, 0, NULL); }             \
+    CK_AVX512 static void unpacked_##T(const ck_strip_job *job) { strip_avx512(job, T, 1, 0, NULL); }
+#define CK_STRIP_CODE(BLOCK, ...)                                                                            \
     CK_STRIP_TILE(1) CK_STRIP_TILE(2) CK_STRIP_TILE(3) CK_STRIP_TILE(4)                                      \
     CK_STRIP_TILE(5) CK_STRIP_TILE(6) CK_STRIP_TILE(7) CK_STRIP_TILE(8)                                      \
     static const ck_strip_code strips_avx512 = {                                                             \
@@ -28,7 +28,13 @@
         .packed = {packed_1, packed_2, packed_3, packed_4, packed_5, packed_6, packed_7, packed_8},          \
         .unpacked = {unpacked_1, unpacked_2, unpacked_3, unpacked_4, unpacked_5, unpacked_6, unpacked_7,     \
                      unpacked_8},                                                                            \
+        __VA_ARGS__                                                                                          \
     };
+
+#define CK_STRIP_PACKING_TILE(T)                                                                             \
+    CK_AVX512 static void packing_##T(const ck_strip_job *job, ck_strip_next *next) {                        \
+        strip_avx512(job, T, 0, 1, next);                                                                       \
+    }
 
 CK_AVX512 CK_INLINE __m512i ck_broadcast512(const void *p) {
     int32_t value;
@@ -54,6 +60,29 @@ CK_AVX512 CK_INLINE void ck_pack_bytes(const uint8_t *const row[16], size_t offs
     for (int r = 0; r < 16; r++) x[r] = _mm512_loadu_si512(row[r] + offset);
     ck_transpose16(x);
     for (int i = 0; i < count; i++) _mm512_store_si512(q[i], x[i]);
+}
+
+// ck_pack_bytes in eight steps, which other work may stand between. First four times: four rows × 64 bytes; lane l of
+// vector j is dword 4 l + j of each row.
+CK_AVX512 CK_INLINE void ck_pack_four_rows(const uint8_t *const row[4], size_t offset, uint8_t (*out)[64]) {
+    __m512i x[4];
+    for (int r = 0; r < 4; r++) x[r] = _mm512_loadu_si512(row[r] + offset);
+    ck_transpose_rows(x);
+    for (int j = 0; j < 4; j++) _mm512_store_si512(out[j], x[j]);
+}
+
+// Then four times, with j = 0…3: groups j and 4 + j, of 16 groups 8 + j and 12 + j too, of all rows.
+CK_AVX512 CK_INLINE void ck_pack_quarter(uint8_t (*const rows)[4][64], int j, int count, uint8_t (*q)[64]) {
+    __m512i x[4];
+    for (int i = 0; i < 4; i++) x[i] = _mm512_load_si512(rows[i][j]);
+    __m512i a = _mm512_shuffle_i32x4(x[0], x[1], 0x44), b = _mm512_shuffle_i32x4(x[2], x[3], 0x44);
+    _mm512_store_si512(q[j], _mm512_shuffle_i32x4(a, b, 0x88));
+    _mm512_store_si512(q[4 + j], _mm512_shuffle_i32x4(a, b, 0xdd));
+    if (count > 8) {
+        a = _mm512_shuffle_i32x4(x[0], x[1], 0xee), b = _mm512_shuffle_i32x4(x[2], x[3], 0xee);
+        _mm512_store_si512(q[8 + j], _mm512_shuffle_i32x4(a, b, 0x88));
+        _mm512_store_si512(q[12 + j], _mm512_shuffle_i32x4(a, b, 0xdd));
+    }
 }
 
 // Sixteen bytes at `offset` of four blocks of sixteen rows: four vectors per block.
@@ -116,10 +145,14 @@ CK_AVX512 CK_INLINE void ck_store_minima(__m512i x, int16_t (*min)[32]) {
     _mm512_store_si512(min[1], _mm512_shuffle_epi8(_mm512_srli_epi32(x, 16), first));
 }
 
-// sum[t] += the products of columns 4 k … 4 k + 3, weights w, at `offset` of each token.
+// sum[t] += the products of columns 4 k … 4 k + 3, weights w, at `offset` of each token. Written out, because compilers
+// load some of the activations long before and keep them on the stack.
 CK_AVX512 CK_INLINE void ck_strip_multiply(__m512i *sum, __m512i w, const int8_t *const *q, size_t offset, int tokens) {
 #pragma clang loop unroll(full)
-    for (int t = 0; t < tokens; t++) sum[t] = _mm512_dpbusd_epi32(sum[t], w, ck_broadcast512(q[t] + offset));
+    for (int t = 0; t < tokens; t++) {
+        const int8_t(*x)[4] = (const int8_t(*)[4])(q[t] + offset);
+        __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum[t]) : "v"(w), "m"(*x));
+    }
 }
 #endif
 #endif

@@ -3,7 +3,9 @@
 //   CK_D, CK_DMIN    offsets of the binary16 fields in the block (CK_DMIN only with minima, right behind d)
 //   CK_WIDTH         columns per scale, 16 or 32
 //   scales4          __m512i (const uint8_t *const block[4]): 16 scale bytes of each block, one block per lane
-//   pack_columns     void (const uint8_t *const block[16], ck_strip *): fills q
+//   CK_STRIP_VECTORS packed vectors, each of four bytes of every row: the block's bytes in pieces of 64, the last one of
+//                    32 or 64
+//   CK_STRIP_PIECE   where in the block piece I begins; 64 bytes are read
 //   columns          __m512i (const ck_strip *, int half, int group, int k): columns 4 k … of 32-column group `group`
 //                    (0…3) of a half as unsigned bytes; all but `half` are constants
 //   CK_KIND          as rows_avx512_256.h says, with these bytes: CK_SCALED_MIN w, CK_SCALED_OFFSET w + 32,
@@ -72,10 +74,39 @@ CK_AVX512 CK_INLINE void pack_scales(const uint8_t *const row[16], ck_strip *str
 }
 #endif
 
+enum { piece_count = (CK_STRIP_VECTORS + 15) / 16 };
+
+CK_INLINE int piece_vectors(int piece) {
+    return CK_STRIP_VECTORS - 16 * piece < 16 ? CK_STRIP_VECTORS - 16 * piece : 16;
+}
+
+// Some eighths of packing the next strip.
+CK_AVX512 CK_INLINE void pack_part_avx512(ck_strip_next *next, int part, int parts) {
+    const size_t bytes = CK_STRIP_ROWS * sizeof(CK_BLOCK) / 8;
+    const uint8_t *ahead = next->ahead + (size_t)part * bytes;
+#pragma clang loop unroll(full)
+    for (size_t at = 0; at < (size_t)parts * bytes; at += 64) __builtin_prefetch(ahead + at, 0, 2);
+    // A piece takes eight steps.
+#pragma clang loop unroll(full)
+    for (int step = part * piece_count; step < (part + parts) * piece_count; step++) {
+        const int piece = step / 8, i = step % 4;
+        if (step / 4 % 2 == 0) {
+            ck_pack_four_rows(next->row + 4 * i, CK_STRIP_PIECE(piece), next->rows_transposed[i]);
+        } else {
+            ck_pack_quarter(next->rows_transposed, i, piece_vectors(piece), next->strip->q + 16 * piece);
+        }
+    }
+    if (part <= 3 && part + parts > 3) pack_scales(next->row, next->strip);
+    // Keeps the compiler from moving loads to where it has no registers for them.
+    __asm__ volatile("" ::: "memory");
+}
+
 CK_AVX512 static void pack_avx512(const uint8_t *const row[16], size_t blocks, ck_strip *strip) {
     (void)blocks;
     pack_scales(row, strip);
-    pack_columns(row, strip);
+    for (int i = 0; i < piece_count; i++) {
+        ck_pack_bytes(row, CK_STRIP_PIECE(i), piece_vectors(i), strip->q + 16 * i);
+    }
 }
 
 CK_AVX512 static void unpack_avx512(ck_strip *strip) {
@@ -94,58 +125,96 @@ CK_AVX512 CK_INLINE __m512i columns_avx512(const ck_strip *strip, int half, int 
     return columns(strip, half, group, k);
 }
 
-// Groups of CK_WIDTH columns are summed, scaled and added as integers; one float step at the end.
-CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int unpacked) {
+// total[t] += the products of `groups` groups of 32 columns; groups of CK_WIDTH columns are summed, scaled and added as
+// integers.
+CK_AVX512 CK_INLINE void multiply_avx512(const ck_strip *strip, int half, int group, int groups, const int8_t *const *q,
+                                         const ck_act256 *const *act, __m512i *total, int tokens, int unpacked) {
+#if CK_KIND == CK_FLAT_MIN || CK_KIND == CK_FLAT_NEGATED
+    (void)act;
+#pragma clang loop unroll(full)
+    for (int k = 0; k < 8 * groups; k++) {
+        const size_t column = (size_t)(128 * half + 32 * group + 4 * k);
+        __m512i w = columns_avx512(strip, half, group + k / 8, k % 8, unpacked);
+        ck_strip_multiply(total, w, q, column, tokens);
+    }
+#else
+#pragma clang loop unroll(full)
+    for (int first = 0; first < 8; first += CK_WIDTH / 4) {
+        __m512i sum[2][CK_STRIP_TOKENS];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < groups; i++) {
+#pragma clang loop unroll(full)
+            for (int t = 0; t < tokens; t++) {
+#if CK_KIND == CK_SCALED_OFFSET || CK_KIND == CK_LANE_SCALED
+                const int g = (128 * half + 32 * (group + i) + 4 * first) / CK_WIDTH;
+                sum[i][t] = ck_broadcast512((CK_WIDTH == 16 ? act[t]->nsum16 : act[t]->nsum32) + g);
+#else
+                (void)act;
+                sum[i][t] = _mm512_setzero_si512();
+#endif
+            }
+        }
+#pragma clang loop unroll(full)
+        for (int k = first; k < first + CK_WIDTH / 4; k++) {
+#pragma clang loop unroll(full)
+            for (int i = 0; i < groups; i++) {
+                __m512i w = columns_avx512(strip, half, group + i, k, unpacked);
+                ck_strip_multiply(sum[i], w, q, (size_t)(128 * half + 32 * (group + i) + 4 * k), tokens);
+            }
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < groups; i++) {
+            const int g = (128 * half + 32 * (group + i) + 4 * first) / CK_WIDTH;
+            __m512i scale = _mm512_load_si512(strip->scale[g]);
+#pragma clang loop unroll(full)
+            for (int t = 0; t < tokens; t++) {
+                total[t] = _mm512_add_epi32(total[t], _mm512_mullo_epi32(sum[i][t], scale));
+                // Now: else compilers keep all sums in memory and scale them at the end.
+                __asm__ volatile("" : "+v"(total[t]));
+            }
+        }
+    }
+#endif
+}
+
+#define PACK_AND_MULTIPLY(I, GROUPS)                                                              \
+    pack_part_avx512(next, I, GROUPS);                                                            \
+    multiply_avx512(strip, I / 4, I % 4, GROUPS, q, act, total, tokens, unpacked);
+
+// One strip, while the next one is packed where `packs`; one float step at the end.
+CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int unpacked, int packs,
+                                     ck_strip_next *next) {
     const ck_strip *strip = job->strip;
     const int8_t *q[CK_STRIP_TOKENS];
     const ck_act256 *act[CK_STRIP_TOKENS];
     __m512i total[CK_STRIP_TOKENS];
 #pragma clang loop unroll(full)
     for (int t = 0; t < tokens; t++) {
-        q[t] = job->q[t] + job->q_offset;
-        act[t] = (const ck_act256 *)(job->aux[t] + job->aux_offset);
+        const ck_strip_act256 *near = packs ? (const ck_strip_act256 *)next->act + t : NULL;
+        q[t] = packs ? near->q : job->q[t] + job->q_offset;
+        act[t] = packs ? &near->g : (const ck_act256 *)(job->aux[t] + job->aux_offset);
 #if CK_KIND == CK_FLAT_NEGATED
         total[t] = ck_broadcast512(&act[t]->nsum256);
 #else
         total[t] = _mm512_setzero_si512();
 #endif
     }
+    if (packs) {
+        // The multiplying instructions leave half of the processor's vector units idle; packing fills them.
+        // Two groups at once keep enough sums going where tokens are few.
+        if (tokens <= 4) {
+            PACK_AND_MULTIPLY(0, 2) PACK_AND_MULTIPLY(2, 2) PACK_AND_MULTIPLY(4, 2) PACK_AND_MULTIPLY(6, 2)
+        } else {
+            PACK_AND_MULTIPLY(0, 1) PACK_AND_MULTIPLY(1, 1) PACK_AND_MULTIPLY(2, 1) PACK_AND_MULTIPLY(3, 1)
+            PACK_AND_MULTIPLY(4, 1) PACK_AND_MULTIPLY(5, 1) PACK_AND_MULTIPLY(6, 1) PACK_AND_MULTIPLY(7, 1)
+        }
+    } else {
 #pragma clang loop unroll(disable)
-    for (int half = 0; half < 2; half++) {
+        for (int half = 0; half < 2; half++) {
 #pragma clang loop unroll(full)
-        for (int group = 0; group < 4; group++) {
-            const size_t column = (size_t)(128 * half + 32 * group);
-#if CK_KIND == CK_FLAT_MIN || CK_KIND == CK_FLAT_NEGATED
-#pragma clang loop unroll(full)
-            for (int k = 0; k < 8; k++) {
-                __m512i w = columns_avx512(strip, half, group, k, unpacked);
-                ck_strip_multiply(total, w, q, column + 4 * (size_t)k, tokens);
+            for (int group = 0; group < 4; group++) {
+                multiply_avx512(strip, half, group, 1, q, act, total, tokens, unpacked);
             }
-#else
-#pragma clang loop unroll(full)
-            for (int first = 0; first < 8; first += CK_WIDTH / 4) {
-                const int g = (128 * half + 32 * group + 4 * first) / CK_WIDTH;
-                __m512i sum[CK_STRIP_TOKENS];
-#pragma clang loop unroll(full)
-                for (int t = 0; t < tokens; t++) {
-#if CK_KIND == CK_SCALED_OFFSET || CK_KIND == CK_LANE_SCALED
-                    sum[t] = ck_broadcast512((CK_WIDTH == 16 ? act[t]->nsum16 : act[t]->nsum32) + g);
-#else
-                    sum[t] = _mm512_setzero_si512();
-#endif
-                }
-#pragma clang loop unroll(full)
-                for (int k = first; k < first + CK_WIDTH / 4; k++) {
-                    __m512i w = columns_avx512(strip, half, group, k, unpacked);
-                    ck_strip_multiply(sum, w, q, column + 4 * (size_t)k, tokens);
-                }
-                __m512i scale = _mm512_load_si512(strip->scale[g]);
-#pragma clang loop unroll(full)
-                for (int t = 0; t < tokens; t++) {
-                    total[t] = _mm512_add_epi32(total[t], _mm512_mullo_epi32(sum[t], scale));
-                }
-            }
-#endif
         }
     }
     __m512 d = _mm512_load_ps(strip->d[0]);
@@ -172,7 +241,10 @@ CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int u
     }
 }
 
-CK_STRIP_CODE(256)
+// Fewer tokens go by rows.
+CK_STRIP_PACKING_TILE(3) CK_STRIP_PACKING_TILE(4) CK_STRIP_PACKING_TILE(5)
+CK_STRIP_PACKING_TILE(6) CK_STRIP_PACKING_TILE(7) CK_STRIP_PACKING_TILE(8)
+CK_STRIP_CODE(256, .packing = {NULL, NULL, packing_3, packing_4, packing_5, packing_6, packing_7, packing_8})
 
 static void matmul_avx512(const ck_job *job) {
     if (job->tokens <= CK_ROWS_256_TOKENS) {

@@ -43,7 +43,9 @@ CK_AVX512 static void unpack_avx512(ck_strip *strip) {
 }
 
 // The float steps follow every block.
-CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int unpacked) {
+CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int unpacked, int packs,
+                                     ck_strip_next *next) {
+    (void)packs, (void)next;
     const ck_strip *strip = job->strip;
     const int8_t *q[CK_STRIP_TOKENS];
     const uint8_t *aux[CK_STRIP_TOKENS];
