@@ -84,6 +84,46 @@ CK_AVX512 CK_INLINE __m512i ck_high_nibbles(__m512i x) {
     return _mm512_and_si512(_mm512_srli_epi16(x, 4), ck_bytes512(15));
 }
 
+// Four adjoining blocks of `head` bytes (1 or 2) and sixteen bytes each; x: the 64 bytes at p. Lane i of the result: the
+// sixteen bytes of block i. The bytes behind the 64 come from a vector that repeats them; of it each is wanted just once,
+// and they stand in the places of the heads. With `whole` 0 they are not read: the last block counts for nothing.
+CK_AVX512 CK_INLINE __m512i ck_without_heads(__m512i x, const uint8_t *p, int head, int whole) {
+    static const uint8_t order[2][64] __attribute__((aligned(64))) = {
+        {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23,
+         24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46,
+         47, 48, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 0,  17, 34, 51},
+        {2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 25,
+         26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
+         50, 51, 52, 53, 56, 57, 58, 59, 60, 61, 62, 63, 0,  1,  18, 19, 36, 37, 54, 55},
+    };
+    if (whole && head == 1) {
+        int32_t rest;
+        memcpy(&rest, p + 64, sizeof rest);
+        __m512i again = _mm512_set1_epi32(rest);
+        // Compilers would make one shuffle of two vectors of this, which takes longer.
+        __asm__("" : "+v"(again));
+        x = _mm512_mask_blend_epi8(0x0008000400020001, x, again);
+    } else if (whole) {
+        int64_t rest;
+        memcpy(&rest, p + 64, sizeof rest);
+        __m512i again = _mm512_set1_epi64(rest);
+        __asm__("" : "+v"(again));
+        x = _mm512_mask_blend_epi8(0x00c00030000c0003, x, again);
+    }
+    return _mm512_permutexvar_epi8(_mm512_load_si512(order[head - 1]), x);
+}
+
+// The same blocks of four rows: lane i, dword r begins with the head of block i of row r.
+CK_AVX512 CK_INLINE __m512i ck_heads(const __m512i x[4], int head) {
+    // In lane i, it begins with byte i * head.
+    const __m512i shift = _mm512_set_epi64(24, 24, 16, 16, 8, 8, 0, 0);
+    __m512i at[4];
+    for (int r = 0; r < 4; r++) at[r] = head == 1 ? x[r] : _mm512_srlv_epi64(x[r], _mm512_add_epi64(shift, shift));
+    __m512i a = _mm512_unpacklo_epi32(at[0], at[1]), b = _mm512_unpacklo_epi32(at[2], at[3]);
+    __m512i heads = _mm512_unpacklo_epi64(a, b);
+    return head == 1 ? _mm512_srlv_epi32(heads, _mm512_or_si512(shift, _mm512_slli_epi64(shift, 32))) : heads;
+}
+
 // Low halves of 64 bytes, with `bits` set as well.
 CK_AVX512 CK_INLINE __m512i ck_low_nibbles_or(__m512i x, __m512i bits) {
     return _mm512_ternarylogic_epi64(x, ck_bytes512(15), bits, 0xea);

@@ -13,6 +13,8 @@ CK_AVX2 CK_INLINE __m128 load_scales_avx2(const uint8_t *const block[4]) { retur
 CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
     return ck_load_16_halves(block, offset);
 }
+
+CK_AVX512 CK_INLINE __m512 head_scales(__m512i heads) { return ck_lower_halves(heads); }
 #endif
 
 #include "table_32.h"

@@ -13,7 +13,15 @@ CK_AVX2 CK_INLINE __m128 load_scales_avx2(const uint8_t *const block[4]) {
                        ck_e8m0_half(block[3][0]));
 }
 
-// As ck_e8m0_half.
+// As ck_e8m0_half, of the lowest byte of each dword.
+CK_AVX512 CK_INLINE __m512 head_scales(__m512i heads) {
+    __m512i e = _mm512_and_si512(heads, _mm512_set1_epi32(255));
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
+    __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(small, normal, subnormal));
+}
+
 CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
     int32_t word[4];
     for (int i = 0; i < 4; i++) {
@@ -21,12 +29,7 @@ CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t of
         word[i] = (int32_t)(p[0][offset] | (uint32_t)p[1][offset] << 8 | (uint32_t)p[2][offset] << 16 |
                             (uint32_t)p[3][offset] << 24);
     }
-    __m128i x = _mm_setr_epi32(word[0], word[1], word[2], word[3]);
-    __m512i e = _mm512_cvtepu8_epi32(x);
-    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-    __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x200000), e);
-    __mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
-    return _mm512_castsi512_ps(_mm512_mask_blend_epi32(small, normal, subnormal));
+    return head_scales(_mm512_cvtepu8_epi32(_mm_setr_epi32(word[0], word[1], word[2], word[3])));
 }
 #endif
 

@@ -27,17 +27,19 @@ CK_AVX2 CK_INLINE __m128 load_scales_avx2(const uint8_t *const block[4]) { retur
 #define CK2_OFFSET_SHIFT 3
 #include "avx2_32.h"
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
-    __m512i x = ck_load_lanes(p + 2, p + 20, p + 38, p + 56);
+CK_AVX512 CK_INLINE void decode_nibbles(__m512i x, __m512i *low, __m512i *high) {
     *low = ck_low_nibbles(x);
     *high = ck_high_nibbles(x);
 }
+
+CK_AVX512 CK_INLINE __m512 head_scales(__m512i heads) { return ck_lower_halves(heads); }
 
 CK_AVX512 CK_INLINE __m512 load_scales(const uint8_t *const block[16], size_t offset) {
     return ck_load_16_halves(block, offset);
 }
 
 #define CK_BLOCK ck_block_q4_0
+#define CK_HEAD 2
 #define CK_OFFSET_SHIFT 3
 #include "rows_avx512_32.h"
 

@@ -6,6 +6,9 @@
 //   load_scales       __m512 (const uint8_t *const block[16], size_t offset): the scales of the blocks `offset` bytes on
 //   decode            void (const uint8_t *block, __m512i *low, __m512i *high): the unsigned bytes of four adjoining
 //                     blocks; values 0…15 of block i are lane i of `low`, 16…31 of `high`
+// or, where a block is a scale of CK_HEAD bytes and sixteen bytes of 4-bit values, instead of decode
+//   decode_nibbles    void (__m512i x, __m512i *low, __m512i *high): the same from the sixteen bytes of each block
+//   head_scales       __m512 (__m512i heads): the scales from dwords that begin with them
 #include "avx512.h"
 #include "rows.h"
 
@@ -16,8 +19,8 @@ typedef struct ck_row_act32 {
     int8_t low[64], high[64];
     float d[16];  // lane i: four times d of block i
     union {
-        int32_t nsum[16];  // likewise -128 * sum
-        float s[16];       // likewise d * sum
+        int32_t offset[16];  // what the offset of the weights adds to the products, negated: where sums begin
+        float s[16];         // likewise d * sum
     };
 } ck_row_act32;
 _Static_assert(sizeof(ck_row_act32) == 256, "rows.h reserves 256 bytes");
@@ -35,19 +38,33 @@ CK_AVX512 static void prepare_avx512(const void *act, size_t cols, void *out) {
                 to->d[4 * i + r] = row.d[b + i];
 #ifdef CK_HAS_MIN
                 to->s[4 * i + r] = row.s[b + i];
-#else
-                to->nsum[4 * i + r] = row.nsum[b + i];
 #endif
             }
         }
+#ifndef CK_HAS_MIN
+        const __m512i zero = _mm512_setzero_si512(), one = ck_bytes512(1 << CK_OFFSET_SHIFT);
+        __m512i offset = _mm512_dpbusd_epi32(zero, one, _mm512_load_si512(to->low));
+        offset = _mm512_dpbusd_epi32(offset, one, _mm512_load_si512(to->high));
+        _mm512_store_si512(to->offset, _mm512_sub_epi32(zero, offset));
+#endif
     }
 }
 
 // Four rows × four blocks from `block[row]` on, of which the first `blocks` count.
 CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t blocks, const uint8_t *prepared,
                                      size_t stride, __m128 *acc, int tokens) {
-    const __m512i zero = _mm512_setzero_si512();
     __m512i low[4], high[4];
+#ifdef CK_HEAD
+    __m512i bytes[4];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < 4; r++) {
+        // What lies behind the last block may not be ours to read.
+        const __mmask64 some = ((__mmask64)1 << blocks % 4 * sizeof(CK_BLOCK)) - 1;
+        bytes[r] = blocks == 4 ? _mm512_loadu_si512(block[r]) : _mm512_maskz_loadu_epi8(some, block[r]);
+        decode_nibbles(ck_without_heads(bytes[r], block[r], CK_HEAD, blocks == 4), &low[r], &high[r]);
+    }
+    __m512 d = head_scales(ck_heads(bytes, CK_HEAD));
+#else
     const uint8_t *each[16];  // [block][row]
 #pragma clang loop unroll(full)
     for (int r = 0; r < 4; r++) {
@@ -55,6 +72,7 @@ CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t block
         for (int b = 0; b < 4; b++) each[4 * b + r] = block[r] + (size_t)b * sizeof(CK_BLOCK);
     }
     __m512 d = load_scales(each, 0);
+#endif
 #ifdef CK_HAS_MIN
     __m512 m = ck_load_16_halves(each, 2);
 #endif
@@ -64,13 +82,14 @@ CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t block
         __m512i x0 = _mm512_load_si512(a->low), x1 = _mm512_load_si512(a->high), p[4];
 #pragma clang loop unroll(full)
         for (int r = 0; r < 4; r++) {
-            p[r] = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, low[r], x0), high[r], x1);
+#ifdef CK_HAS_MIN
+            p[r] = _mm512_setzero_si512();
+#else
+            p[r] = _mm512_load_si512(a->offset);
+#endif
+            p[r] = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(p[r], low[r], x0), high[r], x1);
         }
         __m512i sum = ck_sum_lanes4(p[0], p[1], p[2], p[3]);
-#ifndef CK_HAS_MIN
-        __m512i nsum = _mm512_load_si512(a->nsum);
-        sum = _mm512_add_epi32(sum, _mm512_srai_epi32(nsum, 7 - CK_OFFSET_SHIFT));
-#endif
         __m512 scale = _mm512_mul_ps(d, _mm512_load_ps(a->d)), value = _mm512_cvtepi32_ps(sum);
         acc[t] = _mm_fmadd_ps(_mm512_castps512_ps128(scale), _mm512_castps512_ps128(value), acc[t]);
 #ifdef CK_HAS_MIN
@@ -105,11 +124,15 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t cols, 
         step_avx512(block, 4, prepared + b / 4 * sizeof(ck_row_act32), stride, acc, tokens);
     }
     if (b < blocks) {
+#ifdef CK_HEAD
+        for (int r = 0; r < 4; r++) block[r] = row[r] + b * sizeof(CK_BLOCK);
+#else
         uint8_t copy[4][4 * sizeof(CK_BLOCK)] = {0};
         for (int r = 0; r < 4; r++) {
             memcpy(copy[r], row[r] + b * sizeof(CK_BLOCK), (blocks - b) * sizeof(CK_BLOCK));
             block[r] = copy[r];
         }
+#endif
         step_avx512(block, blocks - b, prepared + b / 4 * sizeof(ck_row_act32), stride, acc, tokens);
     }
     for (int t = 0; t < tokens; t++) _mm_storeu_ps(out + 4 * t, acc[t]);

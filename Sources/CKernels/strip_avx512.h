@@ -14,7 +14,7 @@
 // The code of a format from its pack_avx512, unpack_avx512 and inline strip_avx512(job, tokens, unpacked, packs, next),
 // where all but job and next are constants; next is NULL unless `packs`.
 #define CK_STRIP_TILE(T)                                                                                     \
-    CK_AVX512 static void packed_##T(const ck_strip_job *job) { strip_avx512(job, T, 0, 0, NULL); }             \
+    CK_AVX512 static void packed_##T(const ck_strip_job *job) { strip_avx512(job, T, 0, 0, NULL); }          \
     CK_AVX512 static void unpacked_##T(const ck_strip_job *job) { strip_avx512(job, T, 1, 0, NULL); }
 #define CK_STRIP_CODE(BLOCK, ...)                                                                            \
     CK_STRIP_TILE(1) CK_STRIP_TILE(2) CK_STRIP_TILE(3) CK_STRIP_TILE(4)                                      \
@@ -33,7 +33,7 @@
 
 #define CK_STRIP_PACKING_TILE(T)                                                                             \
     CK_AVX512 static void packing_##T(const ck_strip_job *job, ck_strip_next *next) {                        \
-        strip_avx512(job, T, 0, 1, next);                                                                       \
+        strip_avx512(job, T, 0, 1, next);                                                                    \
     }
 
 CK_AVX512 CK_INLINE __m512i ck_broadcast512(const void *p) {

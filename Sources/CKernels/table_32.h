@@ -5,7 +5,7 @@
 //   CK_TABLE_VALUES    the 16 values, with commas between them
 //   scale              float (const CK_TABLE_BLOCK *): of the block's values
 //   load_scales_avx2   __m128 (const uint8_t *const block[4]): of the same block of four rows
-//   load_scales        __m512 (const uint8_t *const block[16], size_t offset): as rows_avx512_32.h wants it
+//   load_scales, head_scales   as rows_avx512_32.h wants them
 #include "neon.h"
 #include "portable.h"
 
@@ -39,14 +39,12 @@ CK_AVX512 CK_INLINE __m512i look_up(__m512i index) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
 }
 
-CK_AVX512 CK_INLINE void decode(const uint8_t *p, __m512i *low, __m512i *high) {
-    const size_t size = sizeof(CK_TABLE_BLOCK);
-    const uint8_t *q = p + indices_offset;
-    __m512i x = ck_load_lanes(q, q + size, q + 2 * size, q + 3 * size);
+CK_AVX512 CK_INLINE void decode_nibbles(__m512i x, __m512i *low, __m512i *high) {
     *low = look_up(ck_low_nibbles(x));
     *high = look_up(ck_high_nibbles(x));
 }
 
+#define CK_HEAD indices_offset
 #define CK_BLOCK CK_TABLE_BLOCK
 #define CK_OFFSET_SHIFT 7
 #include "rows_avx512_32.h"
