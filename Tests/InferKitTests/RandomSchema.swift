@@ -62,19 +62,22 @@ struct RandomSchema {
 
     private mutating func string() -> JSONValue {
         var keywords = JSONObject([("type", "string")])
-        let low = below(4)
-        if chance(40) { keywords["minLength"] = .int(low) }
-        if chance(40) { keywords["maxLength"] = .int(low + below(5)) }
+        count("Length", below: 4, spread: 5, &keywords)
         return .object(keywords)
+    }
+
+    /// Perhaps `minLength` and `maxLength`, or `minItems` and `maxItems`.
+    private mutating func count(_ things: String, below most: Int, spread: Int, _ keywords: inout JSONObject) {
+        let low = below(most)
+        if chance(40) { keywords["min" + things] = .int(low) }
+        if chance(40) { keywords["max" + things] = .int(low + below(spread)) }
     }
 
     private mutating func array() -> JSONValue {
         var keywords = JSONObject([("type", "array")])
         if chance(40) { keywords["prefixItems"] = .array((0...below(2)).map { _ in inner() }) }
         if chance(80) { keywords["items"] = chance(10) ? false : inner() }
-        let low = below(3)
-        if chance(40) { keywords["minItems"] = .int(low) }
-        if chance(40) { keywords["maxItems"] = .int(low + below(4)) }
+        count("Items", below: 3, spread: 4, &keywords)
         return .object(keywords)
     }
 

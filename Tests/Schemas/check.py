@@ -66,19 +66,24 @@ def number():
     return schema
 
 
+def counts(of, most, spread):
+    """Perhaps minLength and maxLength, or minItems and maxItems."""
+    schema = {}
+    low = rng.randint(0, most)
+    if chance(40):
+        schema["min" + of] = low
+    if chance(40):
+        schema["max" + of] = low + rng.randint(0, spread)
+    return schema
+
+
 def string():
     roll = rng.randint(0, 9)
     if roll < 2:
         return {"type": "string", "pattern": rng.choice(PATTERNS)[0]}
     if roll < 4:
         return {"type": "string", "format": rng.choice(list(FORMATS))}
-    schema = {"type": "string"}
-    low = rng.randint(0, 3)
-    if chance(40):
-        schema["minLength"] = low
-    if chance(40):
-        schema["maxLength"] = low + rng.randint(0, 4)
-    return schema
+    return {"type": "string"} | counts("Length", 3, 4)
 
 
 def array(depth):
@@ -87,12 +92,7 @@ def array(depth):
         schema["prefixItems"] = [inner(depth) for _ in range(rng.randint(1, 3))]
     if chance(80):
         schema["items"] = False if chance(10) else inner(depth)
-    low = rng.randint(0, 2)
-    if chance(40):
-        schema["minItems"] = low
-    if chance(40):
-        schema["maxItems"] = low + rng.randint(0, 3)
-    return schema
+    return schema | counts("Items", 2, 3)
 
 
 def obj(depth):

@@ -2,7 +2,7 @@
 /// filled by SplitMix64 as its authors advise.
 ///
 /// Part of what makes a seed mean the same text everywhere: integers only, nothing from the platform.
-package struct RandomSource: Sendable {
+package struct RandomSource: RandomNumberGenerator, Sendable {
     private var state: (UInt64, UInt64, UInt64, UInt64)
 
     package init(seed: UInt64) {

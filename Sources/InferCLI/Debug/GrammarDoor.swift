@@ -1,5 +1,6 @@
 import ArgumentParser
 import ChatTemplates
+import Engine
 import Foundation
 import InferKit
 
@@ -63,7 +64,7 @@ struct GrammarDoor: ParsableCommand {
     private static func samples(
         of grammar: TextGrammar, _ count: Int, seed: Int
     ) throws(GrammarError) -> [JSONValue] {
-        var random = SeededNumbers(state: UInt64(bitPattern: Int64(seed)))
+        var random = RandomSource(seed: UInt64(bitPattern: Int64(seed)))
         var texts: [JSONValue] = []
         for _ in 0..<min(max(count, 0), 10_000) {
             guard let bytes = try grammar.sample(using: &random) else { continue }
@@ -77,17 +78,5 @@ struct GrammarDoor: ParsableCommand {
             if let schema = request["schema"] { return try TextGrammar(schema: schema) }
             return try TextGrammar(gbnf: request["gbnf"]?.stringValue ?? "")
         }
-    }
-}
-
-/// The same numbers for the same seed (SplitMix64; Steele, Lea and Flood, 2014).
-private struct SeededNumbers: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
