@@ -3,8 +3,11 @@
 
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
+#include "i8mm.h"
 #include "panel.h"
 #include "rows.h"
 #include "strip.h"
@@ -26,6 +29,25 @@ const ck_format *ck_format_find(uint32_t gguf_type) {
     return NULL;
 }
 
+#if defined(CK_ARM)
+#if defined(__linux__)
+// ASIMDDP and I8MM among the kernel's capability bits.
+static int has_dot_products(void) { return (getauxval(AT_HWCAP) >> 20 & 1) != 0; }
+static int has_matrix_products(void) { return (getauxval(AT_HWCAP2) >> 13 & 1) != 0; }
+#elif defined(__APPLE__)
+static int has(const char *feature) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(feature, &value, &size, NULL, 0) == 0 && value != 0;
+}
+static int has_dot_products(void) { return has("hw.optional.arm.FEAT_DotProd"); }
+static int has_matrix_products(void) { return has("hw.optional.arm.FEAT_I8MM"); }
+#else
+static int has_dot_products(void) { return 0; }
+static int has_matrix_products(void) { return 0; }
+#endif
+#endif
+
 // The compiler's run-time check covers the operating system's support of the wide registers too.
 int ck_isa_available(ck_isa isa) {
     switch (isa) {
@@ -41,13 +63,8 @@ int ck_isa_available(ck_isa isa) {
                __builtin_cpu_supports("avx512vbmi");
 #endif
 #if defined(CK_ARM)
-    // Every Apple processor that runs this has dot products; Linux tells by a capability bit, ASIMDDP.
-    case CK_ISA_NEON:
-#if defined(__linux__)
-        return (getauxval(AT_HWCAP) >> 20 & 1) != 0;
-#else
-        return 1;
-#endif
+    case CK_ISA_NEON: return has_dot_products();
+    case CK_ISA_I8MM: return has_dot_products() && has_matrix_products();
 #endif
     default: return 0;
     }
@@ -56,6 +73,7 @@ int ck_isa_available(ck_isa isa) {
 ck_isa ck_isa_best(void) {
     if (ck_isa_available(CK_ISA_AVX512)) return CK_ISA_AVX512;
     if (ck_isa_available(CK_ISA_AVX2)) return CK_ISA_AVX2;
+    if (ck_isa_available(CK_ISA_I8MM)) return CK_ISA_I8MM;
     return ck_isa_available(CK_ISA_NEON) ? CK_ISA_NEON : CK_ISA_SCALAR;
 }
 
@@ -110,7 +128,9 @@ void ck_matmul_with(ck_isa isa, const ck_format *f, const void *w, size_t rows, 
         .scratch = scratch,
     };
     if (tokens <= CK_FEW_TOKENS) prefetch_beginning(&job);
-    ck_matmul_fn kernel = impl->matmul[isa] ? impl->matmul[isa] : impl->matmul[CK_ISA_SCALAR];
+    ck_matmul_fn kernel = impl->matmul[isa];
+    if (!kernel && isa == CK_ISA_I8MM) kernel = impl->matmul[CK_ISA_NEON];
+    if (!kernel) kernel = impl->matmul[CK_ISA_SCALAR];
     kernel(&job);
 }
 
@@ -128,5 +148,8 @@ size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
     size_t bytes = CK_ROWS_TOKENS * ck_rows_prepared_bytes(cols);
     if (ck_panel_scratch_bytes() > bytes) bytes = ck_panel_scratch_bytes();
     if (ck_strip_scratch_bytes(cols) > bytes) bytes = ck_strip_scratch_bytes(cols);
+#if defined(CK_ARM)
+    if (ck_i8mm_scratch_bytes(cols) > bytes) bytes = ck_i8mm_scratch_bytes(cols);
+#endif
     return bytes;
 }

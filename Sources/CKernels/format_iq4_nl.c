@@ -31,6 +31,7 @@ const ck_format_impl ck_impl_iq4_nl = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

@@ -5,11 +5,7 @@
 
 static const int8_t values[16] = {CK_IQ4_VALUES};
 
-CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
-    const ck_block_iq4_xs *b = p;
-    for (int i = 0; i < 256; i++) {
-        out->q[i] = values[b->qs[i / 32 * 16 + i % 16] >> (i / 16 % 2 * 4) & 15];
-    }
+CK_INLINE void unpack_scales(const ck_block_iq4_xs *b, ck_unpacked256 *out) {
     for (int i = 0; i < 16; i++) {
         int low = b->scales_l[i / 4] >> (i / 2 % 2 * 4) & 15;
         int high = b->scales_h >> (i / 2 * 2) & 3;
@@ -17,6 +13,14 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
         out->min[i] = 0;
     }
     out->d = ck_f16(b->d);
+}
+
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
+    const ck_block_iq4_xs *b = p;
+    for (int i = 0; i < 256; i++) {
+        out->q[i] = values[b->qs[i / 32 * 16 + i % 16] >> (i / 16 % 2 * 4) & 15];
+    }
+    unpack_scales(b, out);
 }
 
 CK_PORTABLE_KERNELS(256, ck_block_iq4_xs, 0)
@@ -89,6 +93,7 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 #if defined(CK_ARM)
 CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
     const int8x16_t table = vld1q_s8(values);
+#pragma clang loop unroll(full)
     for (int i = 0; i < 16; i++) {
         q[i] = vqtbl1q_s8(table, vreinterpretq_u8_s8(ck_nibble_neon(block + 8 + i / 2 * 16, i % 2)));
     }
@@ -112,6 +117,7 @@ const ck_format_impl ck_impl_iq4_xs = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

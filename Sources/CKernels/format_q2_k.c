@@ -3,17 +3,21 @@
 #include "portable.h"
 #include "strip_avx512.h"
 
-CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
-    const ck_block_q2_K *b = p;
-    for (int i = 0; i < 256; i++) {
-        out->q[i] = (int8_t)(b->qs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3);
-    }
+CK_INLINE void unpack_scales(const ck_block_q2_K *b, ck_unpacked256 *out) {
     for (int i = 0; i < 16; i++) {
         out->scale[i] = b->scales[i] & 15;
         out->min[i] = b->scales[i] >> 4;
     }
     out->d = ck_f16(b->d);
     out->dmin = ck_f16(b->dmin);
+}
+
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
+    const ck_block_q2_K *b = p;
+    for (int i = 0; i < 256; i++) {
+        out->q[i] = (int8_t)(b->qs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3);
+    }
+    unpack_scales(b, out);
 }
 
 CK_PORTABLE_KERNELS(256, ck_block_q2_K, 1)
@@ -70,6 +74,7 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 
 #if defined(CK_ARM)
 CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+#pragma clang loop unroll(full)
     for (int i = 0; i < 16; i++) {
         const uint8_t *p = block + 16 + i / 8 * 32 + i % 2 * 16;
         q[i] = vreinterpretq_s8_u8(ck_bit_pairs_neon(p, i / 2 % 4 * 2));
@@ -94,6 +99,7 @@ const ck_format_impl ck_impl_q2_K = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

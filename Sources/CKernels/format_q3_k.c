@@ -3,6 +3,23 @@
 #include "portable.h"
 #include "strip_avx512.h"
 
+CK_INLINE void unpack_scales(const ck_block_q3_K *b, ck_unpacked256 *out) {
+    // Four scales at a time, each in a byte of its own.
+    uint32_t low[2], high, word[4];
+    memcpy(low, b->scales, 8);
+    memcpy(&high, b->scales + 8, 4);
+    for (int i = 0; i < 4; i++) {
+        word[i] = (low[i % 2] >> (i / 2 * 4) & 0x0f0f0f0f) | (high >> (2 * i) & 0x03030303) << 4;
+    }
+    uint8_t scale[16];
+    memcpy(scale, word, sizeof scale);
+    for (int i = 0; i < 16; i++) {
+        out->scale[i] = (int16_t)(scale[i] - 32);
+        out->min[i] = 0;
+    }
+    out->d = ck_f16(b->d);
+}
+
 CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q3_K *b = p;
     for (int i = 0; i < 256; i++) {
@@ -10,13 +27,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
         int third = b->hmask[i % 32] >> (i / 32) & 1;
         out->q[i] = (int8_t)(low + 4 * third - 4);
     }
-    for (int i = 0; i < 16; i++) {
-        int low = b->scales[i % 8] >> (i / 8 * 4) & 15;
-        int high = b->scales[8 + i % 4] >> (i / 4 * 2) & 3;
-        out->scale[i] = (int16_t)(low + 16 * high - 32);
-        out->min[i] = 0;
-    }
-    out->d = ck_f16(b->d);
+    unpack_scales(b, out);
 }
 
 CK_PORTABLE_KERNELS(256, ck_block_q3_K, 0)
@@ -102,10 +113,11 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 
 #if defined(CK_ARM)
 CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+#pragma clang loop unroll(full)
     for (int i = 0; i < 16; i++) {
         const uint8_t *p = block + 32 + i / 8 * 32 + i % 2 * 16;
         int8x16_t low = vreinterpretq_s8_u8(ck_bit_pairs_neon(p, i / 2 % 4 * 2));
-        int8x16_t third = ck_where_set_neon(vld1q_u8(block + i % 2 * 16), i / 2, 4);
+        int8x16_t third = ck_bit_neon(vld1q_u8(block + i % 2 * 16), i / 2, 2);
         q[i] = vsubq_s8(vaddq_s8(low, third), vdupq_n_s8(4));
     }
 }
@@ -128,6 +140,7 @@ const ck_format_impl ck_impl_q3_K = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

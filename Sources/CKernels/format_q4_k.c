@@ -3,9 +3,7 @@
 #include "portable.h"
 #include "strip_avx512.h"
 
-CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
-    const ck_block_q4_K *b = p;
-    for (int i = 0; i < 256; i++) out->q[i] = (int8_t)(b->qs[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15);
+CK_INLINE void unpack_scales(const ck_block_q4_K *b, ck_unpacked256 *out) {
     uint8_t scale[8], min[8];
     ck_unpack_scales_k4(b->scales, scale, min);
     for (int i = 0; i < 16; i++) {
@@ -14,6 +12,12 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     }
     out->d = ck_f16(b->d);
     out->dmin = ck_f16(b->dmin);
+}
+
+CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
+    const ck_block_q4_K *b = p;
+    for (int i = 0; i < 256; i++) out->q[i] = (int8_t)(b->qs[i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 15);
+    unpack_scales(b, out);
 }
 
 CK_PORTABLE_KERNELS(256, ck_block_q4_K, 1)
@@ -76,6 +80,7 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 
 #if defined(CK_ARM)
 CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+#pragma clang loop unroll(full)
     for (int i = 0; i < 16; i++) q[i] = ck_nibble_neon(block + 16 + i / 4 * 32 + i % 2 * 16, i / 2 % 2);
 }
 
@@ -97,6 +102,7 @@ const ck_format_impl ck_impl_q4_K = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

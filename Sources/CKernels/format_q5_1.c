@@ -65,7 +65,7 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, size_t b, int k) {
 #if defined(CK_ARM)
 CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
     for (int i = 0; i < 2; i++) {
-        q[i] = vaddq_s8(ck_nibble_neon(block + 8, i), ck_fifth_bits_neon(block + 4 + 2 * i));
+        q[i] = vaddq_s8(ck_nibble_neon(block + 8, i), ck_fifth_bits_neon(block + 4, i));
     }
 }
 
@@ -86,6 +86,7 @@ const ck_format_impl ck_impl_q5_1 = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

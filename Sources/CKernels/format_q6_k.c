@@ -3,6 +3,14 @@
 #include "portable.h"
 #include "strip_avx512.h"
 
+CK_INLINE void unpack_scales(const ck_block_q6_K *b, ck_unpacked256 *out) {
+    for (int i = 0; i < 16; i++) {
+        out->scale[i] = b->scales[i];
+        out->min[i] = 0;
+    }
+    out->d = ck_f16(b->d);
+}
+
 CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     const ck_block_q6_K *b = p;
     for (int i = 0; i < 256; i++) {
@@ -10,11 +18,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
         int high = b->qh[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
         out->q[i] = (int8_t)(low + 16 * high - 32);
     }
-    for (int i = 0; i < 16; i++) {
-        out->scale[i] = b->scales[i];
-        out->min[i] = 0;
-    }
-    out->d = ck_f16(b->d);
+    unpack_scales(b, out);
 }
 
 CK_PORTABLE_KERNELS(256, ck_block_q6_K, 0)
@@ -90,6 +94,7 @@ CK_AVX512 CK_INLINE __m512i columns(const ck_strip *strip, int half, int group, 
 
 #if defined(CK_ARM)
 CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[16]) {
+#pragma clang loop unroll(full)
     for (int i = 0; i < 16; i++) {
         int half = i / 8, group = i / 2 % 4, part = i % 2 * 16;
         int8x16_t low = ck_nibble_neon(block + 64 * half + group % 2 * 32 + part, group / 2);
@@ -116,6 +121,7 @@ const ck_format_impl ck_impl_q6_K = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

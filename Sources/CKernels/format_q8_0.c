@@ -74,6 +74,7 @@ const ck_format_impl ck_impl_q8_0 = {
 #endif
 #if defined(CK_ARM)
             [CK_ISA_NEON] = matmul_neon,
+            [CK_ISA_I8MM] = matmul_i8mm,
 #endif
         },
 };

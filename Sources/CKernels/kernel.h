@@ -10,7 +10,7 @@
 // No product and sum may be fused unless the source says fma: bits would differ between instruction sets.
 #pragma STDC FP_CONTRACT OFF
 
-#define CK_ISA_COUNT 4
+#define CK_ISA_COUNT 5
 #define CK_INLINE static inline __attribute__((always_inline))
 
 #if defined(__x86_64__)
@@ -23,6 +23,7 @@
 #if defined(__aarch64__)
 #define CK_ARM 1
 #define CK_NEON __attribute__((target("dotprod")))
+#define CK_I8MM __attribute__((target("dotprod,i8mm")))
 #endif
 
 // The arguments of ck_matmul.
@@ -45,7 +46,7 @@ CK_INLINE const uint8_t *ck_job_act(const ck_job *j, size_t token) {
 
 typedef void (*ck_matmul_fn)(const ck_job *job);
 
-// A format with its code; `matmul[isa]` is NULL where only portable C exists.
+// A format with its code; `matmul[isa]` is NULL where only a weaker instruction set's exists.
 typedef struct ck_format_impl {
     ck_format format;
     void (*dequantize)(const void *w, size_t cols, float *out);
@@ -70,6 +71,11 @@ CK_INLINE uint32_t ck_float_bits(float f) {
 
 // IEEE 754 binary16 to binary32: exact; a signalling NaN becomes quiet, as the processor's conversion does.
 CK_INLINE float ck_f16(uint16_t h) {
+#if defined(CK_ARM)
+    __fp16 half;
+    memcpy(&half, &h, sizeof half);
+    return half;
+#else
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, magnitude = h & 0x7fffu;
     if (magnitude >= 0x7c00u) {
         uint32_t quiet = magnitude > 0x7c00u ? 0x400000u : 0;
@@ -78,6 +84,7 @@ CK_INLINE float ck_f16(uint16_t h) {
     if (magnitude >= 0x400u) return ck_float_from_bits(sign | ((magnitude << 13) + ((127u - 15u) << 23)));
     float subnormal = (float)magnitude * 0x1p-24f;
     return ck_float_from_bits(sign | ck_float_bits(subnormal));
+#endif
 }
 
 // bfloat16 to binary32: the upper half of the bits.

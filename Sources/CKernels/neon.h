@@ -1,6 +1,6 @@
 // The NEON kernels with dot-product instructions. A format's file defines decode_neon (its weights as int8 in the order
 // of the columns) and the number of columns per scale, and includes neon_32.h or neon_256.h; scales come from its
-// portable `unpack`, whose other work the compiler drops.
+// portable code: from `unpack_scales` with 256 values, from `unpack` with 32, whose other work the compiler drops.
 #ifndef CK_NEON_H
 #define CK_NEON_H
 
@@ -65,17 +65,21 @@ CK_NEON CK_INLINE uint8x16_t ck_bit_pairs_neon(const uint8_t *p, int shift) {
     return vandq_u8(vshlq_u8(vld1q_u8(p), vdupq_n_s8((int8_t)-shift)), vdupq_n_u8(3));
 }
 
-// `value` where bit `bit` of a byte is set, else 0.
-CK_NEON CK_INLINE int8x16_t ck_where_set_neon(uint8x16_t x, int bit, int value) {
-    uint8x16_t set = vtstq_u8(x, vdupq_n_u8((uint8_t)(1 << bit)));
-    return vreinterpretq_s8_u8(vandq_u8(set, vdupq_n_u8((uint8_t)value)));
+// Bit `from` of each byte as its bit `to`, all others 0.
+CK_NEON CK_INLINE int8x16_t ck_bit_neon(uint8x16_t x, int from, int to) {
+    x = vshlq_u8(x, vdupq_n_s8((int8_t)(to - from)));
+    return vreinterpretq_s8_u8(vandq_u8(x, vdupq_n_u8((uint8_t)(1 << to))));
 }
 
-// The sixteen bits at p as bytes of 0 or 16.
-CK_NEON CK_INLINE int8x16_t ck_fifth_bits_neon(const uint8_t *p) {
-    static const uint8_t bits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    uint8x16_t x = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
-    return vreinterpretq_s8_u8(vandq_u8(vtstq_u8(x, vld1q_u8(bits)), vdupq_n_u8(16)));
+// Bits 16 half to 16 half + 15 of the four bytes at p as bytes of 0 or 16.
+CK_NEON CK_INLINE int8x16_t ck_fifth_bits_neon(const uint8_t *p, int half) {
+    static const int8_t shifts[16] = {4, 3, 2, 1, 0, -1, -2, -3, 4, 3, 2, 1, 0, -1, -2, -3};
+    static const uint8_t bytes[2][16] = {{0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1},
+                                         {2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3}};
+    uint32_t bits;
+    memcpy(&bits, p, sizeof bits);
+    uint8x16_t x = vqtbl1q_u8(vreinterpretq_u8_u32(vdupq_n_u32(bits)), vld1q_u8(bytes[half]));
+    return vreinterpretq_s8_u8(vandq_u8(vshlq_u8(x, vld1q_s8(shifts)), vdupq_n_u8(16)));
 }
 #endif
 #endif

@@ -1,7 +1,8 @@
-// Template: the NEON kernels of one 32-value format. Before including it, a format's file defines
+// Template: the NEON kernels, with sdot and with smmla, of one 32-value format. Before including it, a format's file defines
 //   CK_NEON_BLOCK    its block type
 //   CK_NEON_HAS_MIN  1 when it has a minimum
 //   decode_neon      void (const uint8_t *block, int8x16_t q[2])
+#include "i8mm.h"
 #include "neon.h"
 
 CK_NEON CK_INLINE void rows4_neon(const uint8_t *const row[4], size_t cols, const uint8_t *const *act, float *out,
@@ -36,3 +37,32 @@ CK_NEON CK_INLINE void rows4_neon(const uint8_t *const row[4], size_t cols, cons
 }
 
 CK_NEON_KERNELS
+
+CK_NEON static void rows_i8mm(const uint8_t *const block[4], size_t blocks, ck_i8mm_rows32 *out) {
+    for (size_t b = 0; b < blocks; b++) {
+#pragma clang loop unroll(full)
+        for (int p = 0; p < 2; p++) {
+            int8x16_t q[2][2];
+#pragma clang loop unroll(full)
+            for (int i = 0; i < 2; i++) {
+                const uint8_t *start = block[2 * p + i] + b * sizeof(CK_NEON_BLOCK);
+                ck_unpacked32 scales;
+                unpack(start, &scales);
+                decode_neon(start, q[i]);
+                out->d[b][2 * p + i] = scales.d;
+                if (CK_NEON_HAS_MIN) out->m[b][2 * p + i] = scales.m;
+            }
+#pragma clang loop unroll(full)
+            for (int k = 0; k < 2; k++) ck_i8mm_zip(q[0][k], q[1][k], out->q[b][2 * k][p], out->q[b][2 * k + 1][p]);
+        }
+    }
+}
+
+// For as many tokens as sdot takes at once it needs fewer instructions, since nothing is laid down in memory.
+static void matmul_i8mm(const ck_job *job) {
+    if (job->tokens <= CK_NEON_TOKENS) {
+        matmul_neon(job);
+    } else {
+        ck_i8mm_matmul32(job, sizeof(CK_NEON_BLOCK), rows_i8mm, CK_NEON_HAS_MIN);
+    }
+}

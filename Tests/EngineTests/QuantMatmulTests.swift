@@ -146,6 +146,7 @@ import Testing
         #expect(InstructionSet.available.first == .scalar)
         #expect(InstructionSet.available.contains(InstructionSet.selected))
         #expect(ck_isa_select(CK_ISA_NEON) == 0 || InstructionSet.neon.isAvailable)
+        #expect(!InstructionSet.i8mm.isAvailable || InstructionSet.neon.isAvailable)
         #expect(ck_format_find(4) == nil)
     }
 

@@ -1,5 +1,10 @@
-// Compares the kernels of one instruction set with portable C, bit for bit, without Swift: for instruction sets that
-// this machine only emulates. Usage: check ISA, with ISA a number of `ck_isa`. Exit code 0 when all bits agree.
+// Compares kernels with portable C, bit for bit, without Swift: for instruction sets that this machine only emulates.
+//
+//   check        all instruction sets of the processor
+//   check NAME   its best one, which must be the one of that name
+//
+// Exit code 0 when all bits agree.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +13,9 @@
 
 #include "ckernels.h"
 
-enum { ROWS = 37, TOKENS = 27, FILLS = 4 };
+static const char *const names[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};  // as in InstructionSet.swift
+
+enum { ROWS = 37, TOKENS = 67, FILLS = 4 };
 
 static uint32_t state = 1;
 static uint32_t next_random(void) {
@@ -80,11 +87,12 @@ static int check(ck_isa isa, const ck_format *f, size_t cols, int fill) {
     void *scratch = aligned(ck_matmul_scratch_bytes(f, cols));
     float *expected = aligned(4 * TOKENS * ROWS), *found = aligned(4 * TOKENS * ROWS);
     ck_matmul_with(CK_ISA_SCALAR, f, w, ROWS, cols, act, stride, NULL, TOKENS, expected, ROWS, scratch);
-    const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, TOKENS}, row_counts[] = {1, 3, 4, 16, 17, ROWS};
+    // Every count up to 17, then what needs a second and a third turn.
+    const size_t row_counts[] = {1, 3, 4, 16, 17, ROWS};
     int failed = 0;
-    for (size_t i = 0; i < sizeof token_counts / sizeof *token_counts; i++) {
+    for (size_t tokens = 1; tokens <= TOKENS; tokens += tokens < 17 ? 1 : tokens < 33 ? 8 : 17) {
         for (size_t j = 0; j < sizeof row_counts / sizeof *row_counts; j++) {
-            size_t tokens = token_counts[i], rows = row_counts[j], first = ROWS - rows;
+            size_t rows = row_counts[j], first = ROWS - rows;
             int32_t index[TOKENS];
             for (size_t t = 0; t < tokens; t++) index[t] = (int32_t)(j % 2 ? (t * 5 + 3) % TOKENS : t);
             ck_matmul_with(isa, f, w + first * row_bytes, rows, cols, act, stride, j % 2 ? index : NULL, tokens, found,
@@ -104,14 +112,27 @@ static int check(ck_isa isa, const ck_format *f, size_t cols, int fill) {
     return failed;
 }
 
-int main(int count, char **arguments) {
-    static const size_t by_block[3][6] = {{1, 7, 16, 33, 100, 272}, {32, 96, 128, 288, 544, 1056}, {256, 512, 1280}};
-    ck_isa isa = count > 1 ? (ck_isa)atoi(arguments[1]) : ck_isa_best();
-    if (!ck_isa_available(isa)) {
-        printf("instruction set %d is not available\n", (int)isa);
-        return 2;
+// Every half float, against its definition.
+static int check_halves(void) {
+    int failed = 0;
+    for (uint32_t bits = 0; bits < 1u << 16; bits++) {
+        const uint16_t half = (uint16_t)bits;
+        const int exponent = half >> 10 & 31, fraction = half & 1023;
+        float expected = exponent == 31 ? (fraction ? NAN : INFINITY)
+                         : exponent     ? ldexpf((float)(1024 + fraction), exponent - 25)
+                                        : ldexpf((float)fraction, -24);
+        float found;
+        if (half >> 15) expected = -expected;
+        ck_dequantize(ck_format_find(1), &half, 1, &found);
+        failed += !equal(found, expected);
     }
-    int passed = 0, failed = 0;
+    if (failed) printf("%d half floats differ\n", failed);
+    return failed;
+}
+
+static int check_all(ck_isa isa) {
+    static const size_t by_block[3][6] = {{1, 7, 16, 33, 100, 272}, {32, 96, 128, 288, 544, 1056}, {256, 512, 1280}};
+    int passed = 0, failed = check_halves();
     for (size_t i = 0; i < ck_format_count(); i++) {
         const ck_format *f = ck_format_at(i);
         const size_t *cols = by_block[f->block == 1 ? 0 : f->block == 32 ? 1 : 2];
@@ -119,6 +140,20 @@ int main(int count, char **arguments) {
             for (int fill = 0; fill < FILLS; fill++) check(isa, f, cols[c], fill) ? failed++ : passed++;
         }
     }
-    printf("%d passed, %d failed\n", passed, failed);
+    printf("%s: %d passed, %d failed\n", names[isa], passed, failed);
+    return failed;
+}
+
+int main(int count, char **arguments) {
+    const ck_isa best = ck_isa_best();
+    if (count > 1) {
+        if (strcmp(arguments[1], names[best]) == 0) return check_all(best) != 0;
+        printf("the best instruction set of this processor is %s, not %s\n", names[best], arguments[1]);
+        return 2;
+    }
+    int failed = 0;
+    for (ck_isa isa = CK_ISA_SCALAR; isa <= CK_ISA_I8MM; isa++) {
+        if (ck_isa_available(isa)) failed += check_all(isa);
+    }
     return failed != 0;
 }

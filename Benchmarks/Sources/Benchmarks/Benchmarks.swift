@@ -54,4 +54,5 @@ struct Options {
 /// The instruction sets of this machine, weakest first.
 let instructionSets: [(isa: ck_isa, name: String)] = [
     (CK_ISA_SCALAR, "scalar"), (CK_ISA_AVX2, "avx2"), (CK_ISA_AVX512, "avx512"), (CK_ISA_NEON, "neon"),
+    (CK_ISA_I8MM, "i8mm"),
 ].filter { ck_isa_available($0.0) != 0 }

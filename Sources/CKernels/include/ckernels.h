@@ -8,8 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Instruction sets, weakest first. `CK_ISA_SCALAR` is portable C.
-typedef enum ck_isa { CK_ISA_SCALAR = 0, CK_ISA_AVX2 = 1, CK_ISA_AVX512 = 2, CK_ISA_NEON = 3 } ck_isa;
+// Instruction sets, of each processor the weakest first. `CK_ISA_SCALAR` is portable C, `CK_ISA_NEON` has dot products,
+// `CK_ISA_I8MM` products of int8 matrices beside them.
+typedef enum ck_isa {
+    CK_ISA_SCALAR = 0,
+    CK_ISA_AVX2 = 1,
+    CK_ISA_AVX512 = 2,
+    CK_ISA_NEON = 3,
+    CK_ISA_I8MM = 4
+} ck_isa;
 
 // True when this machine (processor and operating system) can run `isa`.
 int ck_isa_available(ck_isa isa);
@@ -59,7 +66,7 @@ void ck_matmul(const ck_format *f, const void *w, size_t rows, size_t cols, cons
 void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out);
 
 // The same with the instruction set named by the caller, for tests and measurements. A kernel that is not
-// written for `isa` falls back to portable C; `isa` must be available.
+// written for `isa` falls back to a weaker one; `isa` must be available.
 void ck_quantize_with(ck_isa isa, ck_act act, const float *x, size_t cols, void *out);
 void ck_matmul_with(ck_isa isa, const ck_format *f, const void *w, size_t rows, size_t cols, const void *act,
                     size_t act_stride, const int32_t *index, size_t tokens, float *y, size_t y_stride,

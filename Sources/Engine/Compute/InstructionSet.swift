@@ -6,9 +6,10 @@ package import CKernels
     import Darwin
 #endif
 
-/// The instruction sets kernels exist for. All give the same bits; they differ in speed.
+/// The instruction sets kernels exist for. All give the same bits; they differ in speed. `neon` has dot products,
+/// `i8mm` products of int8 matrices beside them.
 package enum InstructionSet: String, Sendable, CaseIterable {
-    case scalar, avx2, avx512, neon
+    case scalar, avx2, avx512, neon, i8mm
 
     /// The environment variable that overrides the choice.
     package static let environmentVariable = "INFER_ISA"
@@ -19,6 +20,7 @@ package enum InstructionSet: String, Sendable, CaseIterable {
         case .avx2: CK_ISA_AVX2
         case .avx512: CK_ISA_AVX512
         case .neon: CK_ISA_NEON
+        case .i8mm: CK_ISA_I8MM
         }
     }
 
