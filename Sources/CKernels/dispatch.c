@@ -7,7 +7,7 @@
 #include <sys/sysctl.h>
 #endif
 
-#include "i8mm.h"
+#include "neon_tiles.h"
 #include "panel.h"
 #include "rows.h"
 #include "strip.h"
@@ -149,7 +149,7 @@ size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
     if (ck_panel_scratch_bytes() > bytes) bytes = ck_panel_scratch_bytes();
     if (ck_strip_scratch_bytes(cols) > bytes) bytes = ck_strip_scratch_bytes(cols);
 #if defined(CK_ARM)
-    if (ck_i8mm_scratch_bytes(cols) > bytes) bytes = ck_i8mm_scratch_bytes(cols);
+    if (ck_tiles_scratch_bytes(cols) > bytes) bytes = ck_tiles_scratch_bytes(cols);
 #endif
     return bytes;
 }

@@ -1,6 +1,7 @@
-// The NEON kernels with dot-product instructions. A format's file defines decode_neon (its weights as int8 in the order
-// of the columns) and the number of columns per scale, and includes neon_32.h or neon_256.h; scales come from its
-// portable code: from `unpack_scales` with 256 values, from `unpack` with 32, whose other work the compiler drops.
+// The NEON kernels with dot products, for one token or a few. A format's file defines decode_neon (its weights as int8
+// in the order of the columns) and the number of columns per scale, and includes neon_32.h or neon_256.h; scales come
+// from its portable code: from `unpack_scales` with 256 values, from `unpack` with 32, whose other work the compiler
+// drops. Many tokens go by way of neon_tiles.h.
 #ifndef CK_NEON_H
 #define CK_NEON_H
 
@@ -9,46 +10,25 @@
 #if defined(CK_ARM)
 #include <arm_neon.h>
 
-// Tokens that share the weights of four rows once they are decoded.
+// Tokens that share the weights of four rows while these are in registers.
 #define CK_NEON_TOKENS 4
 
 // Four rows × 1…CK_NEON_TOKENS tokens: out[token][4].
 typedef void (*ck_neon_fn)(const uint8_t *const row[4], size_t cols, const uint8_t *const *act, float *out);
 
-// Rows in fours, tokens in groups. kernels: one function per count of tokens.
-static inline void ck_neon_matmul(const ck_job *job, const ck_neon_fn kernels[CK_NEON_TOKENS]) {
+// Rows in fours, at most CK_NEON_TOKENS tokens; `kernel` is the one for their number.
+static inline void ck_neon_matmul(const ck_job *job, ck_neon_fn kernel) {
+    const uint8_t *act[CK_NEON_TOKENS];
+    for (size_t t = 0; t < job->tokens; t++) act[t] = ck_job_act(job, t);
     for (size_t r = 0; r < job->rows; r += 4) {
         size_t rows = job->rows - r < 4 ? job->rows - r : 4;
         const uint8_t *row[4];
         for (size_t i = 0; i < 4; i++) row[i] = job->w + (r + (i < rows ? i : rows - 1)) * job->row_bytes;
-        for (size_t t = 0; t < job->tokens; t += CK_NEON_TOKENS) {
-            size_t count = job->tokens - t < CK_NEON_TOKENS ? job->tokens - t : CK_NEON_TOKENS;
-            const uint8_t *act[CK_NEON_TOKENS];
-            float out[CK_NEON_TOKENS][4];
-            for (size_t i = 0; i < count; i++) act[i] = ck_job_act(job, t + i);
-            kernels[count - 1](row, job->cols, act, out[0]);
-            for (size_t i = 0; i < count; i++) memcpy(job->y + (t + i) * job->y_stride + r, out[i], rows * sizeof(float));
-        }
+        float out[CK_NEON_TOKENS][4];
+        kernel(row, job->cols, act, out[0]);
+        for (size_t t = 0; t < job->tokens; t++) memcpy(job->y + t * job->y_stride + r, out[t], rows * sizeof(float));
     }
 }
-
-#define CK_NEON_KERNELS                                                                                               \
-    CK_NEON static void rows_1_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
-        rows4_neon(row, n, act, out, 1);                                                                              \
-    }                                                                                                                 \
-    CK_NEON static void rows_2_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
-        rows4_neon(row, n, act, out, 2);                                                                              \
-    }                                                                                                                 \
-    CK_NEON static void rows_3_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
-        rows4_neon(row, n, act, out, 3);                                                                              \
-    }                                                                                                                 \
-    CK_NEON static void rows_4_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {  \
-        rows4_neon(row, n, act, out, 4);                                                                              \
-    }                                                                                                                 \
-    static void matmul_neon(const ck_job *job) {                                                                      \
-        static const ck_neon_fn kernels[CK_NEON_TOKENS] = {rows_1_neon, rows_2_neon, rows_3_neon, rows_4_neon};      \
-        ck_neon_matmul(job, kernels);                                                                                 \
-    }
 
 // The sums of each vector's four lanes.
 CK_NEON CK_INLINE int32x4_t ck_sums_neon(const int32x4_t x[4]) {

@@ -1,9 +1,10 @@
-// Template: the NEON kernels, with sdot and with smmla, of one 32-value format. Before including it, a format's file defines
+// Template: the NEON kernels of one 32-value format, with sdot and with smmla. Before including it, a format's file
+// defines
 //   CK_NEON_BLOCK    its block type
 //   CK_NEON_HAS_MIN  1 when it has a minimum
 //   decode_neon      void (const uint8_t *block, int8x16_t q[2])
-#include "i8mm.h"
 #include "neon.h"
+#include "neon_tiles.h"
 
 CK_NEON CK_INLINE void rows4_neon(const uint8_t *const row[4], size_t cols, const uint8_t *const *act, float *out,
                                   int tokens) {
@@ -36,33 +37,62 @@ CK_NEON CK_INLINE void rows4_neon(const uint8_t *const row[4], size_t cols, cons
     for (int t = 0; t < tokens; t++) vst1q_f32(out + 4 * t, acc[t]);
 }
 
-CK_NEON_KERNELS
+CK_NEON static void tokens_1_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {
+    rows4_neon(row, n, act, out, 1);
+}
+CK_NEON static void tokens_2_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {
+    rows4_neon(row, n, act, out, 2);
+}
+CK_NEON static void tokens_3_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {
+    rows4_neon(row, n, act, out, 3);
+}
+CK_NEON static void tokens_4_neon(const uint8_t *const row[4], size_t n, const uint8_t *const *act, float *out) {
+    rows4_neon(row, n, act, out, 4);
+}
 
-CK_NEON static void rows_i8mm(const uint8_t *const block[4], size_t blocks, ck_i8mm_rows32 *out) {
+static void few_tokens_neon(const ck_job *job) {
+    static const ck_neon_fn kernels[CK_NEON_TOKENS] = {tokens_1_neon, tokens_2_neon, tokens_3_neon, tokens_4_neon};
+    ck_neon_matmul(job, kernels[job->tokens - 1]);
+}
+
+// `matrix` is a constant of the caller.
+CK_NEON CK_INLINE void decode_rows(const uint8_t *const block[4], size_t blocks, int matrix, ck_tiles_rows32 *out) {
     for (size_t b = 0; b < blocks; b++) {
+        int8x16_t q[4][2];
 #pragma clang loop unroll(full)
-        for (int p = 0; p < 2; p++) {
-            int8x16_t q[2][2];
-#pragma clang loop unroll(full)
-            for (int i = 0; i < 2; i++) {
-                const uint8_t *start = block[2 * p + i] + b * sizeof(CK_NEON_BLOCK);
-                ck_unpacked32 scales;
-                unpack(start, &scales);
-                decode_neon(start, q[i]);
-                out->d[b][2 * p + i] = scales.d;
-                if (CK_NEON_HAS_MIN) out->m[b][2 * p + i] = scales.m;
-            }
-#pragma clang loop unroll(full)
-            for (int k = 0; k < 2; k++) ck_i8mm_zip(q[0][k], q[1][k], out->q[b][2 * k][p], out->q[b][2 * k + 1][p]);
+        for (int r = 0; r < 4; r++) {
+            const uint8_t *start = block[r] + b * sizeof(CK_NEON_BLOCK);
+            ck_unpacked32 scales;
+            unpack(start, &scales);
+            decode_neon(start, q[r]);
+            out->d[b][r] = scales.d;
+            if (CK_NEON_HAS_MIN) out->m[b][r] = scales.m;
         }
+#pragma clang loop unroll(full)
+        for (int k = 0; k < 2; k++) ck_tiles_store(q[0][k], q[1][k], q[2][k], q[3][k], matrix, out->q[b][k]);
     }
 }
 
-// For as many tokens as sdot takes at once it needs fewer instructions, since nothing is laid down in memory.
+CK_NEON static void decode_rows_neon(const uint8_t *const block[4], size_t blocks, ck_tiles_rows32 *out) {
+    decode_rows(block, blocks, 0, out);
+}
+CK_NEON static void decode_rows_i8mm(const uint8_t *const block[4], size_t blocks, ck_tiles_rows32 *out) {
+    decode_rows(block, blocks, 1, out);
+}
+
+// For as many tokens as fit beside four rows in registers nothing needs to be laid down in memory.
+static void matmul_neon(const ck_job *job) {
+    if (job->tokens <= CK_NEON_TOKENS) {
+        few_tokens_neon(job);
+    } else {
+        ck_tiles32_neon(job, sizeof(CK_NEON_BLOCK), decode_rows_neon, CK_NEON_HAS_MIN);
+    }
+}
+
 static void matmul_i8mm(const ck_job *job) {
     if (job->tokens <= CK_NEON_TOKENS) {
-        matmul_neon(job);
+        few_tokens_neon(job);
     } else {
-        ck_i8mm_matmul32(job, sizeof(CK_NEON_BLOCK), rows_i8mm, CK_NEON_HAS_MIN);
+        ck_tiles32_i8mm(job, sizeof(CK_NEON_BLOCK), decode_rows_i8mm, CK_NEON_HAS_MIN);
     }
 }
