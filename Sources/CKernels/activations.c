@@ -1,4 +1,4 @@
-// Activations to int8. Per group: d = amax / 127, q = round to nearest even of x * (1 / d).
+// Activations to int8 or to BF16. Per group: d = amax / 127, q = round to nearest even of x * (1 / d).
 //
 // The largest magnitude is found on the bit patterns, where NaN > infinity > any number, so that the order of the
 // search does not matter. A group with an infinity or a NaN gets d = NaN and q = 0: its products are NaN.
@@ -65,24 +65,41 @@ CK_INLINE void quantize_256(const float *x, size_t cols, void *out) {
     }
 }
 
+// Round to nearest even; a NaN stays one and becomes quiet. Zeros follow up to the end of the row.
+CK_INLINE void round_bf16(const float *x, size_t cols, void *out) {
+    uint16_t *row = out;
+    for (size_t i = 0; i < cols; i++) {
+        uint32_t bits = ck_float_bits(x[i]);
+        uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
+        row[i] = (uint16_t)((bits & 0x7fffffff) > CK_AMAX_NONFINITE ? quiet : rounded);
+    }
+    memset(row + cols, 0, ck_act_row_bytes(CK_ACT_BF16, cols) - 2 * cols);
+}
+
 typedef void (*quantize_fn)(const float *x, size_t cols, void *out);
 
-static void quantize_32_scalar(const float *x, size_t cols, void *out) { quantize_32(x, cols, out); }
-static void quantize_256_scalar(const float *x, size_t cols, void *out) { quantize_256(x, cols, out); }
+#define QUANTIZERS(TARGET, ISA)                                                                                  \
+    TARGET static void quantize_32_##ISA(const float *x, size_t cols, void *out) { quantize_32(x, cols, out); }   \
+    TARGET static void quantize_256_##ISA(const float *x, size_t cols, void *out) { quantize_256(x, cols, out); } \
+    TARGET static void round_bf16_##ISA(const float *x, size_t cols, void *out) { round_bf16(x, cols, out); }     \
+    static quantize_fn quantizer_##ISA(ck_act act) {                                                              \
+        if (act == CK_ACT_BF16) return round_bf16_##ISA;                                                          \
+        return act == CK_ACT_Q8_32 ? quantize_32_##ISA : quantize_256_##ISA;                                      \
+    }
+
+QUANTIZERS(, scalar)
 #if defined(CK_X86)
-CK_AVX2 static void quantize_32_avx2(const float *x, size_t cols, void *out) { quantize_32(x, cols, out); }
-CK_AVX2 static void quantize_256_avx2(const float *x, size_t cols, void *out) { quantize_256(x, cols, out); }
-CK_AVX512 static void quantize_32_avx512(const float *x, size_t cols, void *out) { quantize_32(x, cols, out); }
-CK_AVX512 static void quantize_256_avx512(const float *x, size_t cols, void *out) { quantize_256(x, cols, out); }
+QUANTIZERS(CK_AVX2, avx2)
+QUANTIZERS(CK_AVX512, avx512)
 #endif
 
 static quantize_fn quantizer(ck_isa isa, ck_act act) {
 #if defined(CK_X86)
-    if (isa == CK_ISA_AVX512) return act == CK_ACT_Q8_32 ? quantize_32_avx512 : quantize_256_avx512;
-    if (isa == CK_ISA_AVX2) return act == CK_ACT_Q8_32 ? quantize_32_avx2 : quantize_256_avx2;
+    if (isa == CK_ISA_AVX512) return quantizer_avx512(act);
+    if (isa == CK_ISA_AVX2) return quantizer_avx2(act);
 #endif
     (void)isa;
-    return act == CK_ACT_Q8_32 ? quantize_32_scalar : quantize_256_scalar;
+    return quantizer_scalar(act);
 }
 
 size_t ck_act_row_bytes(ck_act act, size_t cols) {
@@ -90,6 +107,7 @@ size_t ck_act_row_bytes(ck_act act, size_t cols) {
     switch (act) {
     case CK_ACT_F32: bytes = 4 * cols; break;
     case CK_ACT_Q8_32: bytes = 44 * ck_act32_groups(cols); break;
+    case CK_ACT_BF16: bytes = 2 * cols; break;
     case CK_ACT_Q8_256: bytes = cols + cols / 256 * sizeof(ck_act256); break;
     }
     return ck_round_up(bytes, 64) | 64;

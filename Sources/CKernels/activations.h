@@ -5,6 +5,7 @@
 //   int8 q[32 n], float d[n], float s[n] = d * sum of q, int32 nsum[n] = -128 * sum of q
 // Q8_256, groups of 256 values (n = groups):
 //   int8 q[256 n], then per group one ck_act256.
+// F32 and BF16: the values.
 //
 // The row's size is an odd multiple of 64, so that the same column of many rows falls into different cache sets.
 #ifndef CK_ACTIVATIONS_H

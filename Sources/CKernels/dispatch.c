@@ -144,7 +144,7 @@ void ck_dequantize(const ck_format *f, const void *w, size_t cols, float *out) {
 }
 
 size_t ck_matmul_scratch_bytes(const ck_format *f, size_t cols) {
-    if (f->act == CK_ACT_F32) return 64;
+    if (f->act == CK_ACT_F32 || f->act == CK_ACT_BF16) return 64;
     size_t bytes = CK_ROWS_TOKENS * ck_rows_prepared_bytes(cols);
     if (ck_panel_scratch_bytes() > bytes) bytes = ck_panel_scratch_bytes();
     if (ck_strip_scratch_bytes(cols) > bytes) bytes = ck_strip_scratch_bytes(cols);

@@ -18,6 +18,8 @@
 #define CK_AVX2 __attribute__((target("avx2,fma,f16c")))
 #define CK_AVX512 \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vbmi")))
+#define CK_AVX512_BF16 \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,avx512vbmi,avx512bf16")))
 #endif
 
 #if defined(__aarch64__)

@@ -32,9 +32,17 @@ import Testing
         }
     }
 
-    /// What the definition says a group's int8 values stand for.
+    /// What the definition says prepared activations stand for.
     private func quantized(_ x: [Float], _ kind: ck_act) -> [Double] {
         guard kind != CK_ACT_F32 else { return x.map(Double.init) }
+        if kind == CK_ACT_BF16 {
+            return x.map { value in
+                let rounded = Self.bfloat16(value)
+                // Half a unit in the last of eight bits.
+                #expect(abs(rounded - value) <= abs(value) * 0x1p-8)
+                return Double(rounded)
+            }
+        }
         let size = kind == CK_ACT_Q8_32 ? 32 : 256
         return stride(from: 0, to: x.count, by: size).flatMap { start in
             let group = x[start..<start + size]
@@ -44,6 +52,63 @@ import Testing
                 #expect(abs(Double(d) * Double(q) - Double(value)) <= Double(d) * 0.5001)
                 return Double(d) * Double(q)
             }
+        }
+    }
+
+    /// The nearest float whose lower half of bits is zero, of two equally near ones the one with an even last bit.
+    private static func bfloat16(_ value: Float) -> Float {
+        let below = Float(bitPattern: value.bitPattern & 0xffff_0000)
+        let above = Float(bitPattern: below.bitPattern &+ 0x1_0000)
+        let middle = Float(bitPattern: below.bitPattern | 0x8000)
+        if value == middle { return below.bitPattern & 0x1_0000 == 0 ? below : above }
+        return abs(value) < abs(middle) ? below : above
+    }
+
+    /// BF16 rounds activations to the nearest, keeps what is not a number and pads with zeros.
+    @Test(arguments: InstructionSet.available) func activationsRoundToBF16(isa: InstructionSet) {
+        let cases: [(UInt32, UInt16)] = [
+            (0x3f80_0000, 0x3f80), (0x3f80_8000, 0x3f80), (0x3f80_8001, 0x3f81), (0x3f81_8000, 0x3f82),
+            (0xbf80_7fff, 0xbf80), (0x7f7f_ffff, 0x7f80), (0x7f80_0000, 0x7f80), (0xff80_0000, 0xff80),
+            (0x7f80_0001, 0x7fc0), (0xffc1_2345, 0xffc1), (0x7fff_ffff, 0x7fff), (0x8000_0000, 0x8000),
+            (0x007f_ffff, 0x0080),
+        ]
+        for count in [1, 7, cases.count] {
+            let size = ck_act_row_bytes(CK_ACT_BF16, count)
+            let row = AlignedBytes(count: size)
+            ck_quantize_with(
+                isa.kernel, CK_ACT_BF16, cases.prefix(count).map { Float(bitPattern: $0.0) }, count, row.start)
+            let found = UnsafeBufferPointer(start: row.start.assumingMemoryBound(to: UInt16.self), count: size / 2)
+            #expect(found.prefix(count).elementsEqual(cases.prefix(count).map(\.1)))
+            #expect(found.dropFirst(count).allSatisfy { $0 == 0 })
+        }
+    }
+
+    /// BF16's sums step by step: odd columns first, subnormal operands and results as zeros, also where a result
+    /// would round up to the smallest normal number.
+    @Test(arguments: InstructionSet.available) func pairsOfBF16AreAddedInOrder(isa: InstructionSet) throws {
+        let format = try #require(QuantFormat.find(.bf16))
+        let least = Float.leastNormalMagnitude
+        // The same lane: columns 0 and 1, then 32 and 33.
+        func lane(_ a: Float, _ b: Float, _ c: Float, _ d: Float) -> [Float] {
+            [a, b] + [Float](repeating: 0, count: 30) + [c, d]
+        }
+        let ones = [Float](repeating: 1, count: 34)
+        let cases: [(weights: [Float], activations: [Float], expected: Float)] = [
+            // 1 + 2^-24 rounds to 1, so the order decides.
+            (lane(1, 0, 0x1p-24, -1), ones, 0x1p-24), (lane(1, 0, -1, 0x1p-24), ones, 0),
+            ([least / 2], [0x1p20], 0), ([0x1p20], [least / 2], 0), ([least, -least], [1, 1.5], 0),
+            ([-0x1p-70, 0x1p-60], [0x1p-80, 0x1p-66], 0), ([-0x1p-70, 0x1p-60], [0x1p-81, 0x1p-66], least),
+            ([.infinity, -.infinity], [1, 1], .nan), ([.infinity], [1], .infinity),
+        ]
+        for (weights, activations, expected) in cases {
+            let row = GuardedBytes(weights.flatMap { [UInt8($0.bitPattern >> 16 & 0xff), UInt8($0.bitPattern >> 24)] })
+            let prepared = AlignedBytes(count: ck_act_row_bytes(CK_ACT_BF16, weights.count))
+            let scratch = AlignedBytes(count: ck_matmul_scratch_bytes(format.kernel, weights.count))
+            var y: Float = 7
+            ck_quantize_with(isa.kernel, CK_ACT_BF16, activations, weights.count, prepared.start)
+            ck_matmul_with(
+                isa.kernel, format.kernel, row.start, 1, weights.count, prepared.start, 0, nil, 1, &y, 1, scratch.start)
+            #expect(y == expected || y.isNaN && expected.isNaN, "\(weights) · \(activations) gave \(y)")
         }
     }
 
@@ -88,10 +153,10 @@ import Testing
         }
     }
 
-    @Test(arguments: InstructionSet.available, [CK_ACT_Q8_32, CK_ACT_Q8_256])
+    @Test(arguments: InstructionSet.available, [CK_ACT_Q8_32, CK_ACT_Q8_256, CK_ACT_BF16])
     func preparedActivationsAreTheSameBytes(isa: InstructionSet, kind: ck_act) {
         var random = SeededRandom(seed: 3)
-        for columns in kind == CK_ACT_Q8_32 ? [32, 96, 512, 1056] : [256, 1280] {
+        for columns in kind == CK_ACT_Q8_256 ? [256, 1280] : [32, 96, 512, 1056] {
             for wild in [false, true] {
                 var x = random.floats(columns, scale: 5)
                 if wild {

@@ -53,11 +53,13 @@ enum BlockFill: CaseIterable {
     case ones
     /// The same with only the highest bit of each byte: the most negative int8.
     case signs
+    /// Products around the smallest normal float, subnormal operands included.
+    case tiny
 
     /// The byte that fills a block, nil for random bytes.
     var byte: UInt8? {
         switch self {
-        case .ordinary, .hostile: nil
+        case .ordinary, .hostile, .tiny: nil
         case .ones: 0xff
         case .signs: 0x80
         }
@@ -86,7 +88,7 @@ final class QuantCase {
         weightBytes = Self.weights(format, rows * columns / format.block, fill, &random)
         activations =
             fill.byte == nil
-            ? random.floats(tokens * columns, scale: 3)
+            ? random.floats(tokens * columns, scale: fill == .tiny ? 0x1p-63 : 3)
             : (0..<tokens * columns).map { $0 / columns % 2 == 0 ? 1 : -1 }
         weights = GuardedBytes(weightBytes)
         stride = ck_act_row_bytes(format.activation, columns)
@@ -112,7 +114,13 @@ final class QuantCase {
             let start = block * format.blockBytes
             for offset in format.highScaleBytes {
                 // Magnitudes about 2^-7…2^-4 for binary16 and bfloat16, any sign.
-                bytes[start + offset] = bytes[start + offset] & 0x83 | (format.isWideExponent ? 0x3c : 0x20)
+                let byte = bytes[start + offset]
+                if fill == .tiny && format.isWideExponent {
+                    // 2^-126…2^-120, below, and 2^-63…2^-56.
+                    bytes[start + offset] = byte & 0xa3
+                } else {
+                    bytes[start + offset] = byte & 0x83 | (format.isWideExponent ? 0x3c : 0x20)
+                }
             }
             if format.type == .mxfp4 { bytes[start] = UInt8.random(in: 118...126, using: &random) }
         }

@@ -15,7 +15,7 @@
 
 static const char *const names[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};  // as in InstructionSet.swift
 
-enum { ROWS = 37, TOKENS = 67, FILLS = 4 };
+enum { ROWS = 37, TOKENS = 67, FILLS = 5 };
 
 static uint32_t state = 1;
 static uint32_t next_random(void) {
@@ -37,13 +37,17 @@ static void *aligned(size_t size) {
     return p;
 }
 
-// Fills: 0 moderate floats, 1 any bits, 2 all bits set, 3 the highest bit of each byte; the last two with activations
-// of one sign, for the largest sums.
+// Fills: 0 moderate floats, 1 any bits, 2 all bits set, 3 the highest bit of each byte; these two with activations
+// of one sign, for the largest sums; 4 products about 2^-126 and subnormal operands where the format has such numbers.
 static void fill_weights(const ck_format *f, uint8_t *w, size_t blocks, int fill) {
     for (size_t i = 0; i < blocks * f->block_bytes; i++) {
         w[i] = fill == 2 ? 0xff : fill == 3 ? 0x80 : (uint8_t)next_random();
     }
     if (fill == 1) return;
+    if (fill == 4 && f->block == 1) {
+        for (size_t i = f->block_bytes - 1; i < blocks * f->block_bytes; i += f->block_bytes) w[i] &= 0xa3;
+        return;
+    }
     // One block at a time, until none of its floats is infinite, NaN or huge: clear exponent bits where they are.
     float values[256];
     for (size_t b = 0; b < blocks; b++) {
@@ -72,7 +76,8 @@ static int check(ck_isa isa, const ck_format *f, size_t cols, int fill) {
     float *x = aligned(4 * cols);
     for (size_t t = 0; t < TOKENS; t++) {
         for (size_t i = 0; i < cols; i++) {
-            x[i] = fill >= 2 ? (t % 2 ? -1.0f : 1.0f) : ((float)next_random() * 0x1p-23f - 1.0f) * 3.0f;
+            x[i] = ((float)next_random() * 0x1p-23f - 1.0f) * (fill == 4 ? 0x1p-63f : 3.0f);
+            if (fill == 2 || fill == 3) x[i] = t % 2 ? -1.0f : 1.0f;
         }
         ck_quantize_with(CK_ISA_SCALAR, f->act, x, cols, act + t * stride);
         uint8_t *other = aligned(stride);

@@ -31,7 +31,8 @@ ck_isa ck_isa_selected(void);
 typedef enum ck_act {
     CK_ACT_F32 = 0,    // float values as they are
     CK_ACT_Q8_32 = 1,  // int8 with one float scale per 32 values
-    CK_ACT_Q8_256 = 2  // int8 with one float scale per 256 values
+    CK_ACT_Q8_256 = 2, // int8 with one float scale per 256 values
+    CK_ACT_BF16 = 3    // bfloat16
 } ck_act;
 
 // A weight format. A row of `cols` weights is cols / block blocks of block_bytes bytes; cols is a multiple of block.
@@ -52,7 +53,8 @@ const ck_format *ck_format_find(uint32_t gguf_type);
 // Bytes of one prepared row of activations (one token); a multiple of 64.
 size_t ck_act_row_bytes(ck_act act, size_t cols);
 // Prepares one row. `out` is 64-byte aligned; any float is allowed: a group with an infinity or a NaN yields
-// NaN products, a group whose largest magnitude is below 2^-100 counts as zero. CK_ACT_F32 copies.
+// NaN products, a group whose largest magnitude is below 2^-100 counts as zero. CK_ACT_F32 copies, CK_ACT_BF16 rounds
+// each value to the nearest, ties to even.
 void ck_quantize(ck_act act, const float *x, size_t cols, void *out);
 
 // Bytes of 64-byte aligned scratch memory that each thread passes to ck_matmul.

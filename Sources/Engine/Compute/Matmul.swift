@@ -14,12 +14,13 @@ package struct Product {
 }
 
 extension Compute {
-    /// Quantizes rows of activations once for all weights of the given kinds. x (tokens, cols).
+    /// Quantizes or rounds rows of activations once for all weights of the given kinds. x (tokens, cols).
     ///
-    /// The result refers to memory of `workspace`, and to `x` itself for float weights.
+    /// The result refers to memory of `workspace`, and to `x` itself for F32 and F16 weights.
     package func prepare(_ x: Matrix, for kinds: ActivationKinds, _ workspace: Workspace) -> Activations {
         var activations = Activations(x)
         prepare(x, CK_ACT_F32, kinds, &activations, workspace)
+        prepare(x, CK_ACT_BF16, kinds, &activations, workspace)
         prepare(x, CK_ACT_Q8_32, kinds, &activations, workspace)
         prepare(x, CK_ACT_Q8_256, kinds, &activations, workspace)
         return activations

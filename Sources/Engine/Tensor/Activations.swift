@@ -14,13 +14,14 @@ package struct ActivationKinds: OptionSet, Sendable {
     }
 }
 
-/// Rows of activations, quantized once for every kind of weight that will be multiplied with them.
+/// Rows of activations, quantized or rounded once for every kind of weight that will be multiplied with them.
 /// Valid as long as the workspace and the matrix it was made from.
 package struct Activations: @unchecked Sendable {
     /// What was prepared, (rows, cols).
     let source: Matrix
     /// Per `ck_act`: the first prepared row and the bytes from one to the next; nil if not prepared.
     private var floats: Prepared?
+    private var halves: Prepared?
     private var groupsOf32: Prepared?
     private var groupsOf256: Prepared?
 
@@ -40,6 +41,7 @@ package struct Activations: @unchecked Sendable {
         get {
             switch kind {
             case CK_ACT_F32: floats
+            case CK_ACT_BF16: halves
             case CK_ACT_Q8_32: groupsOf32
             default: groupsOf256
             }
@@ -47,6 +49,7 @@ package struct Activations: @unchecked Sendable {
         set {
             switch kind {
             case CK_ACT_F32: floats = newValue
+            case CK_ACT_BF16: halves = newValue
             case CK_ACT_Q8_32: groupsOf32 = newValue
             default: groupsOf256 = newValue
             }
