@@ -2,6 +2,7 @@
 #if defined(__x86_64__)
 #define FLOAT_NATIVE_F16 1
 #define FLOAT_ROWS 4
+#define FLOAT_WORDS 256
 #define FLOAT_TABLE ck_float_avx2
 // Outside the functions that follow, nothing may need more than the baseline.
 #include <string.h>

@@ -64,12 +64,7 @@ void ck_kv_store(const ck_kv *kv, size_t head, size_t position, const float *key
 
 size_t ck_attention_row_floats(const ck_kv *kv) { return 16 + kv->value_dim; }
 
-// Scores and queries of every row (these in whole groups), and one block of keys or values as floats.
-size_t ck_attention_scratch_bytes(const ck_kv *kv, size_t rows) {
-    size_t dim = kv->key_dim > kv->value_dim ? kv->key_dim : kv->value_dim;
-    size_t grouped = (rows + CK_QUERY_GROUP - 1) / CK_QUERY_GROUP * CK_QUERY_GROUP;
-    return (rows * CK_ATTENTION_BLOCK + grouped * kv->key_dim + CK_ATTENTION_BLOCK * dim) * sizeof(float);
-}
+size_t ck_attention_scratch_bytes(const ck_kv *kv, size_t rows) { return table()->attention_scratch_bytes(kv, rows); }
 
 void ck_attention_queries(const ck_attention_tile *tile, void *scratch) { table()->attention_queries(tile, scratch); }
 

@@ -5,6 +5,7 @@
 #define FLOAT_NATIVE_F16 0
 #endif
 #define FLOAT_ROWS 4
+#define FLOAT_WORDS 0
 #define FLOAT_TABLE ck_float_scalar
 #include "float_vector.inc"
 

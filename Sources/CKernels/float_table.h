@@ -25,6 +25,7 @@ typedef struct ck_float_table {
     void (*rope_angles)(double, const double *, size_t, double, float *, float *);
     void (*rope)(float *, size_t, int, const float *, const float *);
     void (*kv_store)(const ck_kv *, size_t, size_t, const float *, const float *, size_t);
+    size_t (*attention_scratch_bytes)(const ck_kv *, size_t);
     void (*attention_queries)(const ck_attention_tile *, void *);
     void (*attention_block)(const ck_attention_tile *, size_t, float *, void *);
     void (*attention_merge)(float *, const float *, size_t);

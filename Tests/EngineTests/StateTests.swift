@@ -12,7 +12,8 @@ struct StateTests {
     func figures() throws {
         let layers = [Self.attention, .none, Self.recurrent, Self.attention]
         let layout = try StateLayout(layers: layers)
-        #expect(layout.bytesPerToken == 2 * 2 * (64 + 64) * 2)
+        // Words of two bytes; a key has a scale per 32 of them, a value one.
+        #expect(layout.bytesPerToken == 2 * 2 * (2 * (64 + 64) + 2 * 4 + 4))
         #expect(layout.recurrentBytes == 4 * (3 * 96 + 4 * 16 * 32))
         #expect(layout.bytes(capacity: 100) == 112 * layout.bytesPerToken + layout.recurrentBytes)
         #expect(layout.isRecurrent)

@@ -1,9 +1,9 @@
 import CKernels
 
 /// Attention by depth with the heads of Qwen3.5-9B: four KV heads of 256 with four query heads each. One token, and a
-/// tile of sixteen; keys and values as F32, F16 and Q8_0.
+/// tile of sixteen; keys and values as F32, 16-bit words and Q8_0.
 func measureAttention(_ harness: inout Harness) {
-    let caches = [("f32", CK_CACHE_F32), ("f16", CK_CACHE_F16), ("q8_0", CK_CACHE_Q8_0)]
+    let caches = [("f32", CK_CACHE_F32), ("f16", CK_CACHE_WORDS), ("q8_0", CK_CACHE_Q8_0)]
     for tokens in [1, 16] {
         for depth in harness.options.isQuick ? [512] : [512, 4096, 16384] {
             for (cacheName, cache) in caches {
@@ -36,10 +36,12 @@ private final class AttentionRun: @unchecked Sendable {
     init(_ type: ck_cache, tokens: Int, depth: Int, threads: Int) {
         (self.tokens, self.depth, self.threads) = (tokens, depth, threads)
         let dim = Self.dim
-        let rowBytes = type == CK_CACHE_F32 ? 4 * dim : type == CK_CACHE_F16 ? 2 * dim : dim + dim / 32 * 2
+        let scales = type == CK_CACHE_WORDS ? (keys: dim / 32 * 4, values: 4) : (0, 0)
+        let rowBytes = type == CK_CACHE_F32 ? 4 * dim : type == CK_CACHE_WORDS ? 2 * dim : dim + dim / 32 * 2
+        let (keyBytes, valueBytes) = (rowBytes + scales.keys, rowBytes + scales.values)
         let positions = (depth + 15) / 16 * 16
-        keys = Buffer(rowBytes * positions * Self.kvHeads)
-        values = Buffer(rowBytes * positions * Self.kvHeads)
+        keys = Buffer(keyBytes * positions * Self.kvHeads)
+        values = Buffer(valueBytes * positions * Self.kvHeads)
         var kv = ck_kv()
         kv.keys = keys.pointer
         kv.values = values.pointer
@@ -47,10 +49,10 @@ private final class AttentionRun: @unchecked Sendable {
         kv.value_type = type
         kv.key_dim = dim
         kv.value_dim = dim
-        kv.key_tile_bytes = rowBytes * 16
-        kv.key_head_bytes = rowBytes * positions
-        kv.value_row_bytes = rowBytes
-        kv.value_head_bytes = rowBytes * positions
+        kv.key_tile_bytes = keyBytes * 16
+        kv.key_head_bytes = keyBytes * positions
+        kv.value_row_bytes = valueBytes
+        kv.value_head_bytes = valueBytes * positions
         kv.positions = positions
         cache = .allocate(capacity: 1)
         cache.initialize(to: kv)

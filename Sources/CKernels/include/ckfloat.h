@@ -73,15 +73,19 @@ void ck_rope(float *x, size_t pairs, int interleaved, const float *cosines, cons
 
 // ---- key/value cache ----
 
-typedef enum ck_cache { CK_CACHE_F32 = 0, CK_CACHE_F16 = 1, CK_CACHE_Q8_0 = 2 } ck_cache;
+// WORDS: 16-bit integers that share scales, for the keys and values of attention; F16: halves, for what is read as floats
+// (latents, the keys of indexers).
+typedef enum ck_cache { CK_CACHE_F32 = 0, CK_CACHE_F16 = 1, CK_CACHE_Q8_0 = 2, CK_CACHE_WORDS = 3 } ck_cache;
 
 // Attention works on blocks of this many positions, counted from position 0 of the sequence.
 #define CK_ATTENTION_BLOCK 256
 
 // One layer of one sequence. Keys lie in tiles of 16 positions, per KV head:
 //   F32, F16: [key_dim][16]    Q8_0: per 32 dims [16] F16 scales, then [32][16] int8
+//   WORDS: [key_dim / 2][16][2] int16, rounded up, then per 32 dims [16] float scales
 // Values lie in rows, one per position, per KV head; value_dim is a multiple of 16:
 //   F32, F16: [value_dim]      Q8_0: [value_dim] int8, then [value_dim / 32] F16 scales
+//   WORDS in tiles of 16 positions: [16] float scales, then [value_dim / 16][8][16][2] int16
 typedef struct ck_kv {
     void *keys;
     void *values;

@@ -82,13 +82,13 @@ package final class SequenceState {
             case .attention(let heads, let keyDim, let valueDim, _):
                 let positions = layout.positions(layer, capacity: capacity)
                 let valuePadded = StateLayout.padded(valueDim)
-                cache.key_type = layout.keyType.kernel
-                cache.value_type = layout.valueType.kernel
+                cache.key_type = layout.keyType.attentionKernel
+                cache.value_type = layout.valueType.attentionKernel
                 cache.key_dim = keyDim
                 cache.value_dim = valuePadded
-                cache.key_tile_bytes = layout.keyType.bytes(keyDim) * 16
+                cache.key_tile_bytes = layout.keyType.keyBytes(keyDim) * 16
                 cache.key_head_bytes = cache.key_tile_bytes * (positions / 16)
-                cache.value_row_bytes = layout.valueType.bytes(valuePadded)
+                cache.value_row_bytes = layout.valueType.valueBytes(valuePadded)
                 cache.value_head_bytes = cache.value_row_bytes * positions
                 cache.positions = max(positions, 1)
                 var next = layout.forgets(layer, capacity: capacity) ? windowNext : cacheNext

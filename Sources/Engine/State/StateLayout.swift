@@ -97,7 +97,7 @@ package struct StateLayout: Sendable {
         case .none, .recurrent:
             0
         case .attention(let heads, let keyDim, let valueDim, _):
-            heads * (keyType.bytes(keyDim) + valueType.bytes(Self.padded(valueDim)))
+            heads * (keyType.keyBytes(keyDim) + valueType.valueBytes(Self.padded(valueDim)))
         case .latent(let dim, let tail, let indexKeyDim):
             latentRowBytes(dim, tail) + keyType.bytes(indexKeyDim)
         case .compressed(let dim, let ratio, _, _, _):

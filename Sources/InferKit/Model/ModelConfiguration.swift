@@ -47,7 +47,7 @@ extension GGUFLanguageModel {
     public enum CacheType: String, Sendable, CaseIterable {
         /// Four bytes.
         case f32
-        /// Two bytes, the usual choice.
+        /// Two bytes, the usual choice: integers that share scales, or half floats where the cache keeps latents.
         case f16
         /// A little more than one byte: long contexts in little memory.
         case q8_0

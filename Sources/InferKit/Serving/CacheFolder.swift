@@ -24,7 +24,7 @@ final class CacheFolder: Sendable {
     }
 
     static let magic = Array("INFERKV\n".utf8)
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
     static let headBytes = 64
     static let suffix = ".prefix"
     /// Bytes that may wait to be written; what comes beyond is written when the program ends.
