@@ -110,7 +110,7 @@ private struct AttentionPart {
 
     /// Rows of a tile: more of them share what is read and converted of the cache, until their scores and sums no
     /// longer fit into the second-level cache beside it.
-    private static let tileRows = 64
+    private static let tileRows = 128
     /// Up to so many rows the work is split over blocks, each of which then stores its part of every row.
     private static let splitRows = 32
 
