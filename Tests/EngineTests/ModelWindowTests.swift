@@ -11,7 +11,7 @@ import Testing
 
     @Test func memoryFigures() throws {
         let layout = try StateLayout(layers: [Self.layer, Self.full], batchSize: 100)
-        let perPosition = 2 * 2 * 32 * 2
+        let perPosition = 2 * 2 * (32 * 2 + 4)
         #expect(layout.bytesPerToken == perPosition)
         // 140 positions in whole blocks of 256.
         #expect(layout.windowBytes == 256 * perPosition && layout.hasWindows)

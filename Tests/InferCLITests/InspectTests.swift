@@ -129,8 +129,8 @@ import Testing
         #expect(
             layers.kinds.map(\.kind).sorted() == ["attention", "recurrent"] && layers.kinds.map(\.layers) == [1, 1])
         #expect(layers.experts?.count == 4 && layers.experts?.usedPerToken == 2)
-        // One head of 16 keys and 16 values in 16 bits.
-        #expect(layers.cacheBytesPerToken == 2 * 16 * 2 && layers.windowBytes == 0 && layers.recurrentBytes > 0)
+        // One head of 16 keys and 16 values in 16 bits, each with a scale.
+        #expect(layers.cacheBytesPerToken == 2 * (16 * 2 + 4) && layers.windowBytes == 0 && layers.recurrentBytes > 0)
         #expect(hybrid.text(full: false).contains("experts          4, of which a token visits 2"))
 
         var toy = ToyModel.llama
@@ -138,6 +138,6 @@ import Testing
         let windowed = try #require(try summary(toy).layers)
         #expect(windowed.kinds.map(\.kind) == ["sliding-window attention"] && windowed.experts == nil)
         // 32 positions and a pass of 512, in whole blocks of 256.
-        #expect(windowed.cacheBytesPerToken == 0 && windowed.windowBytes == 768 * 2 * 16 * 2)
+        #expect(windowed.cacheBytesPerToken == 0 && windowed.windowBytes == 768 * 2 * (16 * 2 + 4))
     }
 }

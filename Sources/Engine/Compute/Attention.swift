@@ -41,7 +41,8 @@ extension Compute {
 
     /// Causal softmax attention of every token over its sequence's cache, which must already hold the batch's own
     /// keys and values. Query head h reads KV head h / (heads / kvHeads).
-    /// q (tokens, heads, keyDim), out (tokens, heads, valueDim).
+    /// q (tokens, heads, keyDim), out (tokens, heads, valueDim). Caches of 16 and 8 bits are multiplied as integers, see
+    /// float_words.inc.
     ///
     /// Positions are taken in blocks of 256 counted from 0; a block yields its maximum, its sum and its weighted
     /// values, and blocks are merged in rising order (online softmax, Milakov & Gimelshein 2018). That order is the
