@@ -109,9 +109,9 @@ private struct AttentionPart {
     /// Results of every (KV head, block, row) when the work is split over blocks.
     let partials: UnsafeMutablePointer<Float>?
 
-    /// Rows of a tile: more of them share what is read and converted of the cache, until their scores and sums no
-    /// longer fit into the second-level cache beside it.
-    private static let tileRows = 128
+    /// Rows of a tile share what is read and converted of the cache. Their scores and sums come from the second-level
+    /// cache or, with wide heads, from behind it; 64 and 128 rows are slower.
+    private static let tileRows = 256
     /// Up to so many rows the work is split over blocks, each of which then stores its part of every row.
     private static let splitRows = 32
 
