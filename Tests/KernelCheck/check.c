@@ -3,7 +3,7 @@
 //   check        all instruction sets of the processor
 //   check NAME   its best one, which must be the one of that name
 //
-// Exit code 0 when all bits agree. The digest of all products is the same on every processor.
+// Exit code 0 when all bits agree. The digest of all results is the same on every processor.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ckernels.h"
+#include "ckfloat.h"
 
 static const char *const names[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};  // as in InstructionSet.swift
 
@@ -146,6 +147,102 @@ static int check_halves(void) {
     return failed;
 }
 
+// A layer of one KV head with `tokens` tokens behind `start` others.
+typedef struct attention_case {
+    ck_kv kv;
+    size_t start, tokens, heads, window;
+    float *q;
+} attention_case;
+
+static attention_case attention_of(ck_cache type, size_t dim, size_t window) {
+    const int words = type == CK_CACHE_WORDS, q8 = type == CK_CACHE_Q8_0;
+    attention_case c = {.start = 300, .tokens = 21, .heads = 3, .window = window};
+    size_t positions = (c.start + c.tokens + 15) / 16 * 16, padded = (dim + 15) / 16 * 16;
+    c.kv = (ck_kv){.key_type = type, .value_type = type, .key_dim = dim, .value_dim = padded, .positions = positions};
+    c.kv.key_tile_bytes = 16 * (words ? (dim + 1) / 2 * 4 + (dim + 31) / 32 * 4 : q8 ? dim + dim / 16 : dim * 4);
+    c.kv.value_row_bytes = words ? padded * 2 + 4 : q8 ? padded + padded / 16 : padded * 4;
+    c.kv.keys = aligned(positions / 16 * c.kv.key_tile_bytes);
+    c.kv.values = aligned(positions * c.kv.value_row_bytes);
+    // What no token sees may be anything.
+    memset(c.kv.keys, 0xff, positions / 16 * c.kv.key_tile_bytes);
+    memset(c.kv.values, 0x7f, positions * c.kv.value_row_bytes);
+    float *key = aligned(4 * dim), *value = aligned(4 * dim);
+    for (size_t p = 0; p < c.start + c.tokens; p++) {
+        for (size_t i = 0; i < dim; i++) {
+            key[i] = (float)next_random() * 0x1p-23f - 1.0f;
+            value[i] = ((float)next_random() * 0x1p-23f - 1.0f) * (p % 7 == 2 ? 100.0f : 1.0f);
+        }
+        ck_kv_store(&c.kv, 0, p, key, value, dim);
+    }
+    c.q = aligned(4 * c.tokens * c.heads * dim);
+    for (size_t i = 0; i < c.tokens * c.heads * dim; i++) c.q[i] = (float)next_random() * 0x1p-21f - 4.0f;
+    free(key);
+    free(value);
+    return c;
+}
+
+// All tokens, `step` at a time; out: [tokens][heads][value_dim].
+static void attend(const attention_case *c, size_t step, float *out) {
+    const size_t row_floats = ck_attention_row_floats(&c->kv), width = c->kv.value_dim;
+    for (size_t t = 0; t < c->tokens; t += step) {
+        ck_attention_tile tile = {.kv = &c->kv, .q = c->q + t * c->heads * c->kv.key_dim, .heads = c->heads};
+        tile.q_token_stride = c->heads * c->kv.key_dim;
+        tile.q_head_stride = c->kv.key_dim;
+        tile.tokens = c->tokens - t < step ? c->tokens - t : step;
+        tile.position = c->start + t;
+        tile.window = c->window;
+        tile.scale = 0.25f;
+        const size_t rows = tile.tokens * tile.heads;
+        void *scratch = aligned(ck_attention_scratch_bytes(&c->kv, rows));
+        float *sums = aligned(2 * rows * row_floats * 4), *part = sums + rows * row_floats;
+        ck_attention_queries(&tile, scratch);
+        for (size_t r = 0; r < rows; r++) ck_attention_start(sums + r * row_floats, width);
+        for (size_t b = 0; b * CK_ATTENTION_BLOCK < tile.position + tile.tokens; b++) {
+            ck_attention_block(&tile, b, part, scratch);
+            for (size_t r = 0; r < rows; r++) ck_attention_merge(sums + r * row_floats, part + r * row_floats, width);
+        }
+        for (size_t r = 0; r < rows; r++) {
+            ck_attention_finish(sums + r * row_floats, width, NULL, width, out + (t * c->heads + r) * width);
+        }
+        free(scratch);
+        free(sums);
+    }
+}
+
+// Attention over every kind of cache: the bits of portable C, however many tokens are computed at once.
+static int check_attention(ck_isa isa) {
+    static const struct { ck_cache type; size_t dim, window; } cases[] = {
+        {CK_CACHE_F32, 33, 0},   {CK_CACHE_F32, 128, 100}, {CK_CACHE_WORDS, 5, 0},   {CK_CACHE_WORDS, 80, 40},
+        {CK_CACHE_WORDS, 64, 0}, {CK_CACHE_WORDS, 256, 0}, {CK_CACHE_Q8_0, 64, 270}, {CK_CACHE_Q8_0, 128, 0},
+    };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_isa_select(CK_ISA_SCALAR);
+        attention_case c = attention_of(cases[i].type, cases[i].dim, cases[i].window);
+        const size_t count = c.tokens * c.heads * c.kv.value_dim;
+        float *expected = aligned(4 * count), *found = aligned(4 * count);
+        attend(&c, 1, expected);
+        add_to_digest(expected, count);
+        ck_isa_select(isa);
+        for (size_t step = 1; step <= c.tokens; step += 4) {
+            attend(&c, step, found);
+            for (size_t k = 0; k < count; k++) {
+                // The values are finite, so a sum is not a number only where something was read that no token sees.
+                if (memcmp(&expected[k], &found[k], sizeof *found) == 0 && found[k] == found[k]) continue;
+                printf("attention case %zu: %zu tokens at once differ at %zu\n", i, step, k);
+                failed++;
+                break;
+            }
+        }
+        free(c.kv.keys);
+        free(c.kv.values);
+        free(c.q);
+        free(expected);
+        free(found);
+    }
+    return failed;
+}
+
 static int check_all(ck_isa isa) {
     static const size_t by_block[3][6] = {{1, 7, 16, 33, 100, 272}, {32, 96, 128, 288, 544, 1056}, {256, 512, 1280}};
     int passed = 0, failed = check_halves();
@@ -158,6 +255,7 @@ static int check_all(ck_isa isa) {
             for (int fill = 0; fill < FILLS; fill++) check(isa, f, cols[c], fill) ? failed++ : passed++;
         }
     }
+    failed += check_attention(isa);
     printf("%s: %d passed, %d failed, digest %016llx\n", names[isa], passed, failed, (unsigned long long)digest);
     return failed;
 }
