@@ -36,9 +36,13 @@ private final class AttentionRun: @unchecked Sendable {
     init(_ type: ck_cache, tokens: Int, depth: Int, threads: Int) {
         (self.tokens, self.depth, self.threads) = (tokens, depth, threads)
         let dim = Self.dim
-        let scales = type == CK_CACHE_WORDS ? (keys: dim / 32 * 4, values: 4) : (0, 0)
-        let rowBytes = type == CK_CACHE_F32 ? 4 * dim : type == CK_CACHE_WORDS ? 2 * dim : dim + dim / 32 * 2
-        let (keyBytes, valueBytes) = (rowBytes + scales.keys, rowBytes + scales.values)
+        let keyBytes: Int
+        let valueBytes: Int
+        switch type {
+        case CK_CACHE_F32: (keyBytes, valueBytes) = (4 * dim, 4 * dim)
+        case CK_CACHE_WORDS: (keyBytes, valueBytes) = (2 * dim + dim / 32 * 4, 2 * dim + 4)
+        default: (keyBytes, valueBytes) = (dim + dim / 32 * 2, dim + dim / 32 * 2)
+        }
         let positions = (depth + 15) / 16 * 16
         keys = Buffer(keyBytes * positions * Self.kvHeads)
         values = Buffer(valueBytes * positions * Self.kvHeads)
