@@ -6,6 +6,19 @@
 #include "neon.h"
 #include "neon_tiles.h"
 
+// Block b of four rows.
+CK_NEON CK_INLINE void decode_block(const uint8_t *const row[4], size_t b, int8x16_t q[4][2], float d[4], float m[4]) {
+#pragma clang loop unroll(full)
+    for (int r = 0; r < 4; r++) {
+        const uint8_t *block = row[r] + b * sizeof(CK_NEON_BLOCK);
+        ck_unpacked32 scales;
+        unpack(block, &scales);
+        decode_neon(block, q[r]);
+        d[r] = scales.d;
+        if (CK_NEON_HAS_MIN) m[r] = scales.m;
+    }
+}
+
 CK_NEON CK_INLINE void rows4_neon(const uint8_t *const row[4], size_t cols, const uint8_t *const *act, float *out,
                                   int tokens) {
     float32x4_t acc[CK_NEON_TOKENS];
@@ -13,15 +26,7 @@ CK_NEON CK_INLINE void rows4_neon(const uint8_t *const row[4], size_t cols, cons
     for (size_t b = 0; b < cols / 32; b++) {
         int8x16_t q[4][2];
         float d[4], m[4];
-#pragma clang loop unroll(full)
-        for (int r = 0; r < 4; r++) {
-            const uint8_t *block = row[r] + b * sizeof(CK_NEON_BLOCK);
-            ck_unpacked32 scales;
-            unpack(block, &scales);
-            decode_neon(block, q[r]);
-            d[r] = scales.d;
-            if (CK_NEON_HAS_MIN) m[r] = scales.m;
-        }
+        decode_block(row, b, q, d, m);
 #pragma clang loop unroll(full)
         for (int t = 0; t < tokens; t++) {
             ck_act32_row a = ck_act32_view(act[t], cols);
@@ -59,15 +64,7 @@ static void few_tokens_neon(const ck_job *job) {
 CK_NEON CK_INLINE void decode_rows(const uint8_t *const block[4], size_t blocks, int matrix, ck_tiles_rows32 *out) {
     for (size_t b = 0; b < blocks; b++) {
         int8x16_t q[4][2];
-#pragma clang loop unroll(full)
-        for (int r = 0; r < 4; r++) {
-            const uint8_t *start = block[r] + b * sizeof(CK_NEON_BLOCK);
-            ck_unpacked32 scales;
-            unpack(start, &scales);
-            decode_neon(start, q[r]);
-            out->d[b][r] = scales.d;
-            if (CK_NEON_HAS_MIN) out->m[b][r] = scales.m;
-        }
+        decode_block(block, b, q, out->d[b], out->m[b]);
 #pragma clang loop unroll(full)
         for (int k = 0; k < 2; k++) ck_tiles_store(q[0][k], q[1][k], q[2][k], q[3][k], matrix, out->q[b][k]);
     }
