@@ -7,7 +7,7 @@ package enum ToyVocabulary {
         let merges = ["h e", "l l", "he ll", "hell o", "Ġ w", "o r", "Ġw or", "Ġwor l", "Ġworl d"]
         let merged = merges.map { $0.split(separator: " ").joined() }
         let control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-        let tokens = byteCharacters + merged + control
+        let tokens = ByteLevel.alphabet + merged + control
         let types = [Int32](repeating: 1, count: tokens.count - control.count) + [3, 3, 3]
         return [
             ("tokenizer.ggml.model", .string("gpt2")), ("tokenizer.ggml.pre", .string("qwen2")),
@@ -40,9 +40,12 @@ package enum ToyVocabulary {
         let digits = String(byte, radix: 16, uppercase: true)
         return "<0x\(digits.count == 1 ? "0" : "")\(digits)>"
     }
+}
 
-    /// GPT-2's alphabet: printable Latin-1 stands for itself, the other bytes are moved to U+0100 and up.
-    private static let byteCharacters: [String] = {
+/// GPT-2's alphabet, in which byte-level vocabularies are written.
+enum ByteLevel {
+    /// The character of each byte: printable Latin-1 stands for itself, the other bytes are moved to U+0100 and up.
+    static let alphabet: [String] = {
         var moved: UInt32 = 0x100
         return (UInt32(0)..<256).map { byte in
             if 0x21...0x7e ~= byte || 0xa1...0xac ~= byte || 0xae...0xff ~= byte {
@@ -52,4 +55,6 @@ package enum ToyVocabulary {
             return Unicode.Scalar(moved).map { String($0) } ?? ""
         }
     }()
+
+    static func encode(_ bytes: [UInt8]) -> String { bytes.map { alphabet[Int($0)] }.joined() }
 }
