@@ -7,7 +7,10 @@ package struct ChatMessage: Sendable, Equatable {
     }
 
     package var role: Role
-    package var content: String
+    /// The text: one, or that of the parts it came in.
+    private var texts: [String]
+    /// Whether the text came in parts; templates may write these in another way than one text.
+    package private(set) var hasParts: Bool
     /// An assistant's thoughts.
     package var reasoning: String?
     /// What an assistant called.
@@ -19,8 +22,26 @@ package struct ChatMessage: Sendable, Equatable {
 
     package init(_ role: Role, _ content: String) {
         self.role = role
-        self.content = content
+        (texts, hasParts) = ([content], false)
     }
+
+    /// - Parameter parts: pieces of one text, with nothing between them that is not in them.
+    package init(_ role: Role, parts: [String]) {
+        self.role = role
+        (texts, hasParts) = (parts, !parts.isEmpty)
+    }
+
+    /// The whole text. What is set is one text and has no parts.
+    package var content: String {
+        get { texts.joined() }
+        set { (texts, hasParts) = ([newValue], false) }
+    }
+
+    /// The pieces of the text, or the one that it is.
+    package var parts: [String] { texts }
+
+    /// Changes every piece of the text and leaves it in as many as there were.
+    mutating func changeTexts(_ change: (String) -> String) { texts = texts.map(change) }
 }
 
 /// All that a template makes a prompt of.

@@ -160,7 +160,8 @@ package struct PromptWriter: Sendable {
         conversation.reasoning.effort = conversation.reasoning.effort.map { seal.sealed($0) }
         for i in conversation.messages.indices {
             var message = conversation.messages[i]
-            message.content = seal.sealed(message.content, keeping: message.role == .assistant ? ownMarks : [])
+            let kept = message.role == .assistant ? ownMarks : []
+            message.changeTexts { seal.sealed($0, keeping: kept) }
             message.reasoning = message.reasoning.map { seal.sealed($0) }
             message.name = message.name.map { seal.sealed($0) }
             message.toolCallID = message.toolCallID.map { seal.sealed($0) }

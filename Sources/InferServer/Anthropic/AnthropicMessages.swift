@@ -44,7 +44,7 @@ struct AnthropicMessages {
     private static func turn(_ fields: Fields) throws(APIError) -> ChatTurn {
         var messages: [JSONValue] = []
         if let system = fields["system"] {
-            messages.append(["role": "system", "content": .string(try ChatTurn.text(of: system, 0))])
+            messages.append(["role": "system", "content": try ChatTurn.content(system, 0)])
         }
         guard let given = try fields.array("messages") else { throw .invalid("messages is missing", param: "messages") }
         for (index, message) in given.enumerated() {
@@ -90,12 +90,12 @@ struct AnthropicMessages {
             messages.append(["role": .string(role), "content": fields["content"] ?? ""])
             return
         }
-        var texts: [String] = []
+        var texts: [JSONValue] = []
         var thoughts: [String] = []
         var calls: [JSONValue] = []
         for block in blocks {
             switch block["type"]?.stringValue {
-            case "text": texts.append(block["text"]?.stringValue ?? "")
+            case "text": texts.append(["type": "text", "text": block["text"] ?? ""])
             case "thinking": thoughts.append(block["thinking"]?.stringValue ?? "")
             case "redacted_thinking": break
             case "tool_use":
@@ -104,12 +104,13 @@ struct AnthropicMessages {
                     "function": ["name": block["name"] ?? "", "arguments": block["input"] ?? .object(JSONObject())],
                 ])
             case "tool_result":
-                let text = try ChatTurn.text(of: block["content"], index)
-                let isError = block["is_error"]?.boolValue ?? false
-                messages.append([
-                    "role": "tool", "tool_call_id": block["tool_use_id"] ?? "",
-                    "content": .string(isError ? "Error: " + text : text),
-                ])
+                var content = block["content"] ?? ""
+                if block["is_error"]?.boolValue ?? false {
+                    var texts = try ChatTurn.texts(of: content, index)
+                    texts = ["Error: " + (texts.first ?? "")] + texts.dropFirst()
+                    content = content.arrayValue == nil ? .string(texts[0]) : .array(texts.map { .string($0) })
+                }
+                messages.append(["role": "tool", "tool_call_id": block["tool_use_id"] ?? "", "content": content])
             case let type:
                 throw .invalid(
                     "messages[\(index)] has a block of type '\(type ?? "")'; this model takes text only",
@@ -117,8 +118,8 @@ struct AnthropicMessages {
             }
         }
         guard !texts.isEmpty || !thoughts.isEmpty || !calls.isEmpty else { return }
-        var message = JSONObject([("role", .string(role)), ("content", .string(texts.joined(separator: "\n")))])
-        if !thoughts.isEmpty { message["reasoning_content"] = .string(thoughts.joined(separator: "\n")) }
+        var message = JSONObject([("role", .string(role)), ("content", .array(texts))])
+        if !thoughts.isEmpty { message["reasoning_content"] = .string(thoughts.joined()) }
         if !calls.isEmpty { message["tool_calls"] = .array(calls) }
         messages.append(.object(message))
     }

@@ -118,7 +118,7 @@ extension ChatTurn {
 
     // MARK: Messages
 
-    /// Messages as templates want them: content as one text, arguments of calls as objects, roles by their new names.
+    /// Messages as templates want them: content as a text or as parts of type `text`, arguments of calls as objects, roles by their new names.
     static func normalized(_ messages: [JSONValue]) throws(APIError) -> [JSONValue] {
         guard !messages.isEmpty else { throw .invalid("messages is empty", param: "messages") }
         var result: [JSONValue] = []
@@ -140,7 +140,7 @@ extension ChatTurn {
                 param: "messages")
         }
         message["role"] = .string(role)
-        message["content"] = .string(try text(of: fields["content"], index))
+        message["content"] = try content(fields["content"], index)
         if let calls = try fields.array("tool_calls") {
             message["tool_calls"] =
                 calls.isEmpty ? nil : .array(try calls.map { call throws(APIError) in try withObject(call, index) })
@@ -152,10 +152,17 @@ extension ChatTurn {
         return .object(message)
     }
 
-    /// A text, or the texts of the parts.
-    static func text(of content: JSONValue?, _ index: Int) throws(APIError) -> String {
+    /// A text as it is, or parts of type `text`: what a template makes of them is its own business.
+    static func content(_ content: JSONValue?, _ index: Int) throws(APIError) -> JSONValue {
         guard let content else { return "" }
-        if let text = content.stringValue { return text }
+        if content.stringValue != nil { return content }
+        return .array(try texts(of: content, index).map { ["type": "text", "text": .string($0)] })
+    }
+
+    /// The texts of the parts, or the one text.
+    static func texts(of content: JSONValue?, _ index: Int) throws(APIError) -> [String] {
+        guard let content else { return [] }
+        if let text = content.stringValue { return [text] }
         guard let parts = content.arrayValue else {
             throw .invalid("messages[\(index)].content is \(content.kind), expected a text or parts", param: "messages")
         }
@@ -174,7 +181,7 @@ extension ChatTurn {
                     param: "messages")
             }
         }
-        return texts.joined(separator: "\n")
+        return texts
     }
 
     /// Arguments come as a text that holds JSON; templates go through them.
@@ -199,8 +206,12 @@ extension ChatTurn {
 extension ChatMessage {
     /// A message that ``ChatTurn/normalized(_:)`` has been through.
     init(_ message: JSONValue) {
-        self.init(
-            Role(rawValue: message["role"]?.stringValue ?? "") ?? .user, message["content"]?.stringValue ?? "")
+        let role = Role(rawValue: message["role"]?.stringValue ?? "") ?? .user
+        if let parts = message["content"]?.arrayValue {
+            self.init(role, parts: parts.map { $0["text"]?.stringValue ?? "" })
+        } else {
+            self.init(role, message["content"]?.stringValue ?? "")
+        }
         reasoning = message["reasoning_content"]?.stringValue
         toolCallID = message["tool_call_id"]?.stringValue
         name = message["name"]?.stringValue
