@@ -200,14 +200,11 @@ struct ServedAnswer: Equatable {
         let backend = try #require(model.backend as? EngineBackend)
         let (inbox, meter) = (JobInbox(limit: 8), ServingMeter())
         let loop = try StepLoop(
-            model, backend.model, limits: Scheduler.Limits(), inbox: inbox, meter: meter, log: { _ in })
-        var streams: [AsyncStream<ServingEvent>] = []
+            backend, limits: Scheduler.Limits(), inbox: inbox, meter: meter, log: { _ in })
         for index in 0..<8 {
             var job = ServingJob(tokens: (0..<20).map { Int32(index * 20 + $0) })
             job.options = Self.options(1)
-            let (stream, continuation) = AsyncStream.makeStream(of: ServingEvent.self)
-            try inbox.add(Ticket(job: job, events: continuation, flag: StopFlag(), submitted: .now))
-            streams.append(stream)
+            try inbox.add(Ticket(job: job, deliver: { _ in }, flag: StopFlag(), submitted: .now))
         }
         inbox.close(abandons: false)
         loop.run()

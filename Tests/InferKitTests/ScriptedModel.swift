@@ -1,4 +1,5 @@
 import ChatTemplates
+import Engine
 import Foundation
 import InferKit
 import Synchronization
@@ -116,10 +117,7 @@ final class ScriptedModel: ModelBackend {
 
     func tokens(containing texts: [String]) -> Set<Int32> { Set(texts.flatMap(\.utf8).map(Int32.init)) }
 
-    func makeGenerator() throws -> any TokenGenerator {
-        log.withLock { $0.generators += 1 }
-        return Generator(self)
-    }
+    func makeRunner(parallel: Int) throws -> any StepRunner { Runner(self) }
 
     /// Whole characters only, as far as these tests need it.
     private struct Decoder: TextDecoder {
@@ -138,46 +136,71 @@ final class ScriptedModel: ModelBackend {
         mutating func finish() -> String { String(decoding: pending, as: UTF8.self) }
     }
 
-    private final class Generator: TokenGenerator {
-        let model: ScriptedModel
+    private final class Sequence: StepSequence {
+        let capacity: Int
         var tokens: [Int32] = []
         var decodes = 0
+        var isLong = false
+        let needsSnapshots = false
+
+        init(capacity: Int) { self.capacity = capacity }
+
+        var count: Int { tokens.count }
+        func reset() { tokens = [] }
+        func canTruncate(to newCount: Int) -> Bool { true }
+        func truncate(to newCount: Int) -> Bool {
+            tokens.removeSubrange(newCount...)
+            return true
+        }
+        func copyCheckpoint() -> StateCheckpoint? { nil }
+        func adopt(count newCount: Int, checkpoint: StateCheckpoint?) {}
+    }
+
+    private final class Runner: StepRunner {
+        let model: ScriptedModel
+        let promptRows = 1 << 20
+        let longContext: Int? = nil
+        let copies: SequenceCopies? = nil
         let logits = UnsafeMutableBufferPointer<Float>.allocate(capacity: 260)
 
         init(_ model: ScriptedModel) { self.model = model }
 
         deinit { logits.deallocate() }
 
-        var capacity: Int { model.contextLength }
-
-        func sync(_ wanted: [Int32], isCancelled: () -> Bool, progress: (Int, Int) -> Void) throws {
-            model.log.withLock {
-                $0.synced.append(wanted)
-                $0.threads.insert(Thread.current.name ?? "")
-            }
-            let known = zip(tokens, wanted).prefix { $0 == $1 }.count
-            tokens = Array(wanted.prefix(known))
-            let total = wanted.count - known
-            for (done, token) in wanted[known...].enumerated() {
-                if isCancelled() { throw GenerationInterrupted() }
-                tokens.append(token)
-                progress(done + 1, total)
-            }
-            writeLogits()
+        func makeSequence() throws -> any StepSequence {
+            model.log.withLock { $0.generators += 1 }
+            return Sequence(capacity: model.contextLength)
         }
 
-        func decode(_ token: Int32) throws {
-            model.beforeDecode(decodes)
-            decodes += 1
-            model.log.withLock {
-                $0.decoded.append(token)
-                $0.threads.insert(Thread.current.name ?? "")
+        func run(
+            _ pieces: [StepPiece], advanced: () -> Void,
+            deliver: (Int, Int, UnsafeMutableBufferPointer<Float>) -> Void
+        ) {
+            let sequences = pieces.compactMap { $0.sequence as? Sequence }
+            for (sequence, piece) in zip(sequences, pieces) {
+                let isAnswer = piece.tokens.count == 1 && piece.logits == .last && sequence.count > 0
+                if isAnswer { model.beforeDecode(sequence.decodes) }
+                sequence.tokens += piece.tokens
+                model.log.withLock { log in
+                    log.threads.insert(Thread.current.name ?? "")
+                    if isAnswer {
+                        sequence.decodes += 1
+                        log.decoded += piece.tokens
+                    } else {
+                        log.synced.append(sequence.tokens)
+                    }
+                }
             }
-            tokens.append(token)
-            writeLogits()
+            advanced()
+            for (index, sequence) in sequences.enumerated() where pieces[index].logits != .none {
+                writeLogits(sequence.tokens)
+                deliver(index, sequence.count - 1, logits)
+            }
         }
 
-        private func writeLogits() {
+        func embed(_ tokens: [Int32]) throws -> [Float] { [] }
+
+        private func writeLogits(_ tokens: [Int32]) {
             guard let next = model.next(tokens) else { return logits.update(repeating: .nan) }
             logits.update(repeating: model.isFlat ? 0 : -100)
             logits[Int(next)] = model.isFlat ? 0 : 100

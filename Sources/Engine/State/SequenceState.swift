@@ -180,14 +180,16 @@ package final class SequenceState {
     /// a window when later tokens have taken the place of what the next token would see.
     package func truncate(to newCount: Int) -> Bool {
         precondition(newCount >= 0 && newCount <= count)
-        if newCount == count { return true }
-        if newCount == 0 {
-            reset()
-            return true
-        }
-        if layout.isRecurrent || !windowsReach(back: newCount) { return false }
+        guard canTruncate(to: newCount) else { return false }
+        if newCount == 0 { reset() }
         count = newCount
         return true
+    }
+
+    /// Whether ``truncate(to:)`` would.
+    package func canTruncate(to newCount: Int) -> Bool {
+        precondition(newCount >= 0 && newCount <= count)
+        return newCount == count || newCount == 0 || !layout.isRecurrent && windowsReach(back: newCount)
     }
 
     /// True if ``truncate(to:)`` may fail, so that a ``snapshot()`` is worth its memory.

@@ -1,9 +1,7 @@
-import Engine
+import Synchronization
 
-/// Owns one sequence of tokens and generates on the model's thread.
-///
-/// Between two tokens it lets other sequences of the same model have their turn.
-actor SequenceRunner {
+/// Has one sequence of tokens and lets the model's scheduler generate with it, one answer at a time.
+final class SequenceRunner: Sendable {
     enum Prompt: Sendable {
         /// Without a format the answer is plain text.
         case tokens([Int32], AnswerFormat?)
@@ -15,120 +13,96 @@ actor SequenceRunner {
         var usage: Usage
     }
 
-    nonisolated private let thread: EngineThread
-    nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+    private let model: GGUFLanguageModel
+    private let slot = Slot()
+    /// The text of the slot's tokens when they came from a text prompt, nil when it is not known.
+    private let contextText = Mutex<String?>(nil)
 
-    private let backend: any ModelBackend
-    private var generator: (any TokenGenerator)?
-    /// The text of the generator's tokens when they came from a text prompt, nil when it is not known.
-    private var contextText: String?
-
-    init(backend: any ModelBackend, thread: EngineThread) {
-        self.backend = backend
-        self.thread = thread
-    }
+    init(_ model: GGUFLanguageModel) { self.model = model }
 
     /// Computes a prompt ahead of time.
     /// - Parameter seams: as in ``ChatPrompt``.
-    func prepare(_ text: String, seams: [Int], until flag: StopFlag) throws {
-        let generator = try readyGenerator()
-        let tokens = backend.encodePrompt(text, seams: seams)
-        guard !tokens.isEmpty, tokens.count < generator.capacity else { return }
-        contextText = nil
-        try generator.sync(tokens, isCancelled: { flag.isSet }, progress: { _, _ in })
-        contextText = text
+    func prepare(_ text: String, seams: [Int], until flag: StopFlag) async throws {
+        let tokens = model.backend.encodePrompt(text, seams: seams)
+        guard !tokens.isEmpty, tokens.count < model.backend.contextLength else { return }
+        var job = ServingJob(tokens: tokens)
+        job.options.maximumResponseTokens = 0
+        let outcome = try await run(job, until: flag) { _ in }
+        if outcome.reason == .maximumTokens { contextText.withLock { $0 = text } }
     }
 
     /// Generates until the model ends, a limit or a stop sequence is reached, or `flag` is set.
     ///
     /// - Parameter emit: receives everything but the ``GenerationEvent/finished(_:_:)`` that the outcome stands for.
+    /// - Throws: ``LanguageModelSession/GenerationError``.
     func generate(
         from prompt: Prompt, options: GenerationOptions, until flag: StopFlag,
-        emit: @Sendable (GenerationEvent) -> Void
+        emit: @escaping @Sendable (GenerationEvent) -> Void
     ) async throws -> Outcome {
-        let generator = try readyGenerator()
-        let promptTokens = tokens(for: prompt, generator)
-        try check(promptTokens, capacity: generator.capacity)
-        var answer = try AnswerState(prompt: promptTokens, format: prompt.format, options: options, backend: backend)
-
-        var clock = UsageClock(promptTokens: promptTokens.count)
-        // Unknown while the sequence changes, and after an error.
-        contextText = nil
-        do {
-            try generator.sync(promptTokens, isCancelled: { flag.isSet || Task.isCancelled }) { done, total in
-                clock.computedPromptTokens = total
-                emit(.prefill(processed: done, total: total))
-            }
-        } catch is GenerationInterrupted {
-            return Outcome(reason: .cancelled, usage: clock.usage())
-        }
-        clock.promptIsDone()
-
-        var reason = FinishReason.cancelled
-        generation: while !flag.isSet, !Task.isCancelled {
-            let step = try answer.next(UnsafeBufferPointer(generator.logits), emit)
-            clock.tokensAreDone(answer.generatedTokens, reasoning: answer.reasoningTokens)
-            switch step {
-            case .finished(let end):
-                reason = end
-                break generation
-            case .decode(let token):
-                guard generator.tokens.count < generator.capacity else {
-                    reason = .contextFull
-                    break generation
-                }
-                try generator.decode(token)
-            }
-            if thread.hasWaitingJobs { await Task.yield() }
-        }
-        answer.finish(reason, emit)
-        if case .chat(let prompt) = prompt {
-            var decoder = backend.makeTextDecoder(showing: .all)
+        var job = ServingJob(tokens: tokens(for: prompt))
+        job.options = options
+        job.format = prompt.format
+        let outcome = try await run(job, until: flag, emit)
+        if case .chat(let prompt) = prompt, slot.tokens.count >= job.tokens.count {
+            var decoder = model.backend.makeTextDecoder(showing: .all)
             var text = prompt.text
-            for token in generator.tokens.dropFirst(promptTokens.count) { text += decoder.append(token) }
-            contextText = text + decoder.finish()
+            for token in slot.tokens.dropFirst(job.tokens.count) { text += decoder.append(token) }
+            text += decoder.finish()
+            contextText.withLock { $0 = text }
         }
-        return Outcome(reason: reason, usage: clock.usage())
+        return outcome
     }
 
-    private func readyGenerator() throws -> any TokenGenerator {
-        if let generator { return generator }
-        let made = try backend.makeGenerator()
-        generator = made
-        return made
+    private func run(
+        _ job: ServingJob, until flag: StopFlag, _ emit: @escaping @Sendable (GenerationEvent) -> Void
+    ) async throws -> Outcome {
+        var job = job
+        job.slot = slot
+        // Unknown while the sequence changes, and after an error.
+        contextText.withLock { $0 = nil }
+        let scheduler: Scheduler
+        do {
+            scheduler = try model.scheduler()
+        } catch {
+            throw LanguageModelSession.GenerationError(starting: error)
+        }
+        let result = try await withTaskCancellationHandler {
+            // A task that is cancelled still hears how the answer ended.
+            try await withCheckedThrowingContinuation { (end: CheckedContinuation<ServingResult, any Error>) in
+                do throws(ServingError) {
+                    try scheduler.submit(job, until: flag) { event in
+                        switch event {
+                        case .answer(let event): emit(event)
+                        case .finished(let result): end.resume(returning: result)
+                        case .started, .promptScores, .score, .openCall: break
+                        }
+                    }
+                } catch {
+                    end.resume(throwing: LanguageModelSession.GenerationError(error))
+                }
+            }
+        } onCancel: {
+            flag.set()
+        }
+        if case .failed(let reason) = result.reason {
+            throw result.error ?? LanguageModelSession.GenerationError.decodingFailure(.init(debugDescription: reason))
+        }
+        return Outcome(reason: result.reason.generation, usage: Usage(result))
     }
 
     /// A text that goes on from the sequence's own keeps the sequence's tokens: tokenizing an answer again may
     /// split it in another way than the model did, and a recurrent state cannot be rewound.
-    private func tokens(for prompt: Prompt, _ generator: any TokenGenerator) -> [Int32] {
+    private func tokens(for prompt: Prompt) -> [Int32] {
         switch prompt {
         case .tokens(let tokens, _): return tokens
         case .chat(let prompt):
-            guard let contextText, prompt.text.utf8.starts(with: contextText.utf8) else { return prompt.tokens }
+            guard let contextText = contextText.withLock({ $0 }), prompt.text.utf8.starts(with: contextText.utf8) else {
+                return prompt.tokens
+            }
             let known = contextText.utf8.count
             let rest = String(decoding: prompt.text.utf8.dropFirst(known), as: UTF8.self)
             let seams = prompt.seams.filter { $0 > known }.map { $0 - known }
-            return generator.tokens + backend.encode(rest, addSpecial: false, parseSpecial: true, seams: seams)
-        }
-    }
-
-    private func check(_ prompt: [Int32], capacity: Int) throws {
-        guard !prompt.isEmpty else {
-            throw LanguageModelSession.GenerationError.invalidPrompt(
-                .init(debugDescription: "the prompt is empty, and the model has no token to begin a text with"))
-        }
-        if let strange = prompt.first(where: { $0 < 0 || Int($0) >= backend.vocabularySize }) {
-            throw LanguageModelSession.GenerationError.invalidPrompt(
-                .init(
-                    debugDescription:
-                        "token \(strange) is outside the vocabulary of \(backend.vocabularySize) tokens"))
-        }
-        guard prompt.count < capacity else {
-            throw LanguageModelSession.GenerationError.exceededContextWindowSize(
-                .init(
-                    debugDescription:
-                        "the prompt has \(prompt.count) tokens; with room for an answer "
-                        + "the context of \(capacity) tokens holds \(capacity - 1)"))
+            return slot.tokens + model.backend.encode(rest, addSpecial: false, parseSpecial: true, seams: seams)
         }
     }
 }

@@ -40,32 +40,18 @@ public struct Usage: Sendable, Equatable {
     }
 }
 
-/// Takes the times for a ``Usage``.
-struct UsageClock {
-    let promptTokens: Int
-    var computedPromptTokens = 0
-    private(set) var generatedTokens = 0
-    private var reasoningTokens = 0
-    private let start = ContinuousClock.now
-    private var promptEnd: ContinuousClock.Instant?
-    private var firstToken: ContinuousClock.Instant?
+extension Usage {
+    /// Of an answer that nothing was computed for.
+    static let none = Usage(
+        promptTokens: 0, cachedPromptTokens: 0, generatedTokens: 0, reasoningTokens: 0, promptDuration: .zero,
+        timeToFirstToken: .zero, generationDuration: .zero)
 
-    init(promptTokens: Int) { self.promptTokens = promptTokens }
-
-    mutating func promptIsDone() { promptEnd = .now }
-
-    /// So many tokens are there in all.
-    mutating func tokensAreDone(_ count: Int, reasoning: Int) {
-        (generatedTokens, reasoningTokens) = (count, reasoning)
-        if firstToken == nil, count > 0 { firstToken = .now }
-    }
-
-    func usage() -> Usage {
-        let now = ContinuousClock.now
-        let promptEnd = promptEnd ?? now
-        return Usage(
-            promptTokens: promptTokens, cachedPromptTokens: promptTokens - computedPromptTokens,
-            generatedTokens: generatedTokens, reasoningTokens: reasoningTokens, promptDuration: promptEnd - start,
-            timeToFirstToken: firstToken.map { $0 - start } ?? .zero, generationDuration: now - promptEnd)
+    /// - Parameter result: of a job.
+    init(_ result: ServingResult) {
+        self.init(
+            promptTokens: result.promptTokens, cachedPromptTokens: result.cachedTokens,
+            generatedTokens: result.generatedTokens, reasoningTokens: result.reasoningTokens,
+            promptDuration: result.timing.prompt, timeToFirstToken: result.timing.firstToken ?? .zero,
+            generationDuration: result.timing.generation)
     }
 }

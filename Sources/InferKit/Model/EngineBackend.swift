@@ -123,8 +123,10 @@ final class EngineBackend: ModelBackend {
         return found
     }
 
-    func makeGenerator() throws -> any TokenGenerator {
-        EngineGenerator(try model.makeGenerator())
+    var isEncoder: Bool { model.architecture.isEncoder }
+
+    func makeRunner(parallel: Int) throws -> any StepRunner {
+        try EngineRunner(model, contextLength: contextLength, parallel: parallel)
     }
 }
 
@@ -147,33 +149,4 @@ private struct MarkDecoder: TextDecoder {
     }
 
     mutating func finish() -> String { decoder.finish() }
-}
-
-/// Gives a `Generator` of the engine the shape that sessions know.
-private final class EngineGenerator: TokenGenerator {
-    private let generator: Generator
-
-    init(_ generator: Generator) { self.generator = generator }
-
-    var tokens: [Int32] { generator.tokens }
-    var capacity: Int { generator.capacity }
-    var logits: UnsafeMutableBufferPointer<Float> { generator.logits }
-
-    func sync(_ tokens: [Int32], isCancelled: () -> Bool, progress: (Int, Int) -> Void) throws {
-        do {
-            try generator.sync(tokens, isCancelled: isCancelled, progress: progress)
-        } catch .cancelled {
-            throw GenerationInterrupted()
-        } catch {
-            throw LanguageModelSession.GenerationError(error)
-        }
-    }
-
-    func decode(_ token: Int32) throws {
-        do {
-            try generator.decode(token)
-        } catch {
-            throw LanguageModelSession.GenerationError(error)
-        }
-    }
 }

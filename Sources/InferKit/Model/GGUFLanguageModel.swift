@@ -1,13 +1,17 @@
 import ChatTemplates
+import Synchronization
 
 /// A language model from a GGUF file.
 ///
 /// The weights stay in the file, which is mapped into memory; any number of sessions use them side by side, each
-/// with a memory of its own. Sessions of one model take turns, token by token.
+/// with a memory of its own. What several of them ask for at once is computed together, which takes far less time than
+/// one after the other and changes no answer.
 public final class GGUFLanguageModel: Sendable {
     let backend: any ModelBackend
-    let thread: EngineThread
     let writers: ChatWriters
+    private let limits: Scheduler.Limits
+    /// Made when something is asked for.
+    private let ownScheduler = Mutex<Scheduler?>(nil)
 
     /// Opens a model file. Of a split file any part may be named.
     ///
@@ -18,7 +22,9 @@ public final class GGUFLanguageModel: Sendable {
     public convenience init(
         path: String, configuration: Configuration = Configuration(), progress: (Double) -> Void = { _ in }
     ) throws {
-        self.init(backend: try EngineBackend(path: path, configuration: configuration, progress: progress))
+        self.init(
+            backend: try EngineBackend(path: path, configuration: configuration, progress: progress),
+            parallelism: configuration.parallelism)
     }
 
     /// Also a model that only makes vectors, for whoever asks it for nothing else.
@@ -27,10 +33,25 @@ public final class GGUFLanguageModel: Sendable {
             backend: try EngineBackend(path: path, configuration: configuration, allowsEncoder: true) { _ in })
     }
 
-    package init(backend: any ModelBackend) {
+    package init(backend: any ModelBackend, parallelism: Int = Configuration().parallelism) {
         self.backend = backend
-        thread = EngineThread(name: "inference")
         writers = ChatWriters(backend)
+        var limits = Scheduler.Limits()
+        limits.parallel = max(1, parallelism)
+        limits.queue = .max
+        // Sessions keep what they have computed themselves.
+        limits.cacheBytes = 0
+        self.limits = limits
+    }
+
+    /// What runs the jobs of sessions.
+    func scheduler() throws -> Scheduler {
+        try ownScheduler.withLock { own in
+            if let own { return own }
+            let made = try Scheduler(backend, limits: limits)
+            own = made
+            return made
+        }
     }
 
     /// What the model is.
@@ -89,7 +110,7 @@ public final class GGUFLanguageModel: Sendable {
     ) -> AsyncThrowingStream<GenerationEvent, any Error> {
         let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
         continuation.onTermination = { _ in flag.set() }
-        let runner = SequenceRunner(backend: backend, thread: thread)
+        let runner = SequenceRunner(self)
         Task {
             do {
                 let outcome = try await runner.generate(from: prompt, options: options, until: flag) {

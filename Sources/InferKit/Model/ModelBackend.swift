@@ -29,10 +29,16 @@ package protocol ModelBackend: Sendable {
     /// A grammar for the form, at its beginning. Compiled forms are kept, so that asking again is cheap.
     /// - Throws: what is wrong with a schema or a grammar, or not supported.
     func makeConstraint(_ pattern: OutputPattern) throws -> any TokenConstraint
-    func makeGenerator() throws -> any TokenGenerator
+    /// Whether it only makes vectors.
+    var isEncoder: Bool { get }
+    /// What computes the steps of a scheduler.
+    /// - Parameter parallel: sequences that a step may have.
+    func makeRunner(parallel: Int) throws -> any StepRunner
 }
 
 extension ModelBackend {
+    package var isEncoder: Bool { false }
+
     package func encode(_ text: String, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
         encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial, seams: [])
     }
@@ -57,29 +63,4 @@ package protocol TextDecoder {
     mutating func append(_ token: Int32) -> String
     /// What is left at the end.
     mutating func finish() -> String
-}
-
-/// One sequence of tokens and the logits behind its last one. One owner at a time.
-package protocol TokenGenerator: AnyObject {
-    /// The tokens whose effect the sequence holds.
-    var tokens: [Int32] { get }
-    /// Tokens the sequence has room for.
-    var capacity: Int { get }
-    /// One for each token of the vocabulary, valid after a successful call of one of the functions.
-    var logits: UnsafeMutableBufferPointer<Float> { get }
-
-    /// Makes the sequence hold exactly `tokens`, computing only what is new.
-    ///
-    /// - Parameters:
-    ///   - isCancelled: asked between pieces of work.
-    ///   - progress: tokens computed and tokens to compute, both without what was there already.
-    /// - Throws: `GenerationInterrupted` when `isCancelled` said so.
-    func sync(_ tokens: [Int32], isCancelled: () -> Bool, progress: (Int, Int) -> Void) throws
-    /// Appends one token.
-    func decode(_ token: Int32) throws
-}
-
-/// Thrown by a ``TokenGenerator`` that was asked to stop.
-package struct GenerationInterrupted: Error {
-    package init() {}
 }

@@ -19,11 +19,14 @@ extension GGUFLanguageModel {
         public var chatFormat: ChatFormat?
         /// A Jinja chat template in place of the model file's and of ``chatFormat``.
         public var chatTemplate: String?
+        /// Answers that are computed side by side; further ones wait for their turn.
+        public var parallelism: Int
 
         /// A configuration that suits most uses.
         public init(
             threads: Int? = nil, contextLength: Int? = nil, batchSize: Int = 512, keyCache: CacheType = .f16,
-            valueCache: CacheType = .f16, chatFormat: ChatFormat? = nil, chatTemplate: String? = nil
+            valueCache: CacheType = .f16, chatFormat: ChatFormat? = nil, chatTemplate: String? = nil,
+            parallelism: Int = 4
         ) {
             self.threads = threads
             self.contextLength = contextLength
@@ -32,6 +35,7 @@ extension GGUFLanguageModel {
             self.valueCache = valueCache
             self.chatFormat = chatFormat
             self.chatTemplate = chatTemplate
+            self.parallelism = parallelism
         }
 
         var engineOptions: EngineOptions {

@@ -1,7 +1,6 @@
 package import Engine
 import Foundation
 import Synchronization
-package import Tokenization
 
 /// Answers many requests of one model side by side (continuous batching): jobs join and leave between tokens, and
 /// each step takes one token of every running answer and a bounded piece of the newcomers' prompts through the
@@ -23,36 +22,35 @@ package final class Scheduler: Sendable {
         package init() {}
     }
 
-    package let languageModel: GGUFLanguageModel
-    package let model: Model
-    package let tokenizer: Tokenizer
     package let limits: Limits
     package let contextLength: Int
+    private let backend: any ModelBackend
     private let inbox: JobInbox
     private let meter = ServingMeter()
     private let end = DispatchSemaphore(value: 0)
 
-    /// A scheduler for a model whose sessions rest while it works.
+    /// A scheduler for a model. Other schedulers of the same model, its sessions' own among them, rest while it works.
     ///
     /// - Parameter log: receives lines for the operator, without any text of a prompt.
-    /// - Throws: `EngineError`; `ServingError` for a model that does not run on the engine.
-    package init(
+    /// - Throws: `EngineError`.
+    package convenience init(
         _ languageModel: GGUFLanguageModel, limits: Limits = Limits(),
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
-        guard let backend = languageModel.backend as? EngineBackend else {
-            throw ServingError.invalidOption("the model does not run on the engine")
-        }
-        self.languageModel = languageModel
-        model = backend.model
-        tokenizer = backend.tokenizer
+        try self.init(languageModel.backend, limits: limits, log: log)
+    }
+
+    init(
+        _ backend: any ModelBackend, limits: Limits, log: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws {
+        self.backend = backend
         self.limits = limits
-        contextLength = try model.servedContextLength()
+        contextLength = backend.contextLength
         inbox = JobInbox(limit: limits.queue)
-        let loop = try StepLoop(languageModel, model, limits: limits, inbox: inbox, meter: meter, log: log)
+        let loop = try StepLoop(backend, limits: limits, inbox: inbox, meter: meter, log: log)
         let handover = Handover(loop)
         let end = end
-        Thread.start(named: "scheduler") {
+        Thread.start(named: "inference") {
             handover.loop.run()
             end.signal()
         }
@@ -73,16 +71,27 @@ package final class Scheduler: Sendable {
 
     /// The same, with a flag that ends the job with what there is.
     package func submit(_ job: ServingJob, until flag: StopFlag) throws(ServingError) -> AsyncStream<ServingEvent> {
-        try check(job)
         let (stream, continuation) = AsyncStream.makeStream(of: ServingEvent.self)
         continuation.onTermination = { if case .cancelled = $0 { flag.set() } }
-        try inbox.add(Ticket(job: job, events: continuation, flag: flag, submitted: .now))
+        try submit(job, until: flag) { event in
+            continuation.yield(event)
+            if case .finished = event { continuation.finish() }
+        }
         return stream
     }
 
+    /// The same for somebody who hears of events where they happen, whatever becomes of his task.
+    /// - Parameter deliver: called by the scheduler's threads, which wait for it, one event at a time.
+    package func submit(
+        _ job: ServingJob, until flag: StopFlag, deliver: @escaping @Sendable (ServingEvent) -> Void
+    ) throws(ServingError) {
+        try check(job)
+        try inbox.add(Ticket(job: job, deliver: deliver, flag: flag, submitted: .now))
+    }
+
     private func check(_ job: ServingJob) throws(ServingError) {
-        let size = model.info.vocabularySize
-        guard !model.architecture.isEncoder else { throw .encoderOnly }
+        let size = backend.vocabularySize
+        guard !backend.isEncoder else { throw .encoderOnly }
         guard !job.tokens.isEmpty else { throw .emptyPrompt }
         if let strange = job.tokens.first(where: { $0 < 0 || Int($0) >= size }) {
             throw .tokenOutOfRange(strange, vocabularySize: size)
@@ -97,8 +106,10 @@ package final class Scheduler: Sendable {
             // What cannot be made is told at once.
             try job.options.validate()
             if job.format?.pattern != nil {
-                _ = try AnswerState(prompt: [], format: job.format, options: job.options, model: languageModel)
+                _ = try AnswerState(prompt: [], format: job.format, options: job.options, backend: backend)
             }
+        } catch let error as LanguageModelSession.GenerationError {
+            throw .refused(error)
         } catch {
             throw .invalidOption("\(error)")
         }

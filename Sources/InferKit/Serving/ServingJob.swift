@@ -21,6 +21,9 @@ package struct ServingJob: Sendable {
     package var deadline: ContinuousClock.Instant?
     /// For log lines.
     package var id = ""
+    /// Where to run, for somebody who keeps a sequence of his own. One job at a time; nil: wherever most of the prompt
+    /// is known.
+    package var slot: Slot?
 
     package init(tokens: [Int32]) { self.tokens = tokens }
 }
@@ -59,6 +62,8 @@ package struct ServingResult: Sendable {
     }
 
     package var reason: Reason
+    /// What was thrown, for ``Reason/failed(_:)``; nil where nothing was.
+    package var error: (any Error)?
     package var promptTokens: Int
     package var cachedTokens: Int
     package var generatedTokens: Int
@@ -87,6 +92,8 @@ package enum ServingError: Error, Sendable, Equatable, CustomStringConvertible {
     /// There must be room for one token of an answer, unless none is wanted.
     case promptTooLong(tokens: Int, contextLength: Int)
     case invalidOption(String)
+    /// An option or a form that cannot be had.
+    case refused(LanguageModelSession.GenerationError)
     /// The model makes vectors and no text.
     case encoderOnly
 
@@ -100,6 +107,7 @@ package enum ServingError: Error, Sendable, Equatable, CustomStringConvertible {
             "the prompt has \(tokens) tokens, but with room for an answer the context of \(length) tokens "
                 + "holds \(length - 1)"
         case .invalidOption(let text): text
+        case .refused(let error): error.description
         case .encoderOnly: "the model only makes embeddings, it does not write"
         }
     }

@@ -4,7 +4,8 @@ import Engine
 /// A job with its way back to whoever asked.
 struct Ticket: Sendable {
     let job: ServingJob
-    let events: AsyncStream<ServingEvent>.Continuation
+    /// Receives what becomes of the job, on the scheduler's threads, one event at a time.
+    let deliver: @Sendable (ServingEvent) -> Void
     let flag: StopFlag
     let submitted: ContinuousClock.Instant
 }
@@ -13,10 +14,8 @@ struct Ticket: Sendable {
 /// it to one other for ``receive(_:at:)``.
 final class ServingSlot {
     let ticket: Ticket
-    let state: SequenceState
-    /// The tokens whose effect the state holds.
-    private(set) var tokens: [Int32]
-    /// What the state is to hold before the next token can be chosen: the prompt at first.
+    let slot: Slot
+    /// What the sequence is to hold before the next token can be chosen: the prompt at first.
     private var target: [Int32]
     /// Lengths of ``target`` at which the state is remembered, rising.
     private var cuts: [Int]
@@ -36,28 +35,35 @@ final class ServingSlot {
     private let started = ContinuousClock.now
     private var promptEnd: ContinuousClock.Instant?
     private var firstToken: ContinuousClock.Instant?
+    /// The logits behind the prompt, where they are to be kept with the slot.
+    private var promptLogits: [Float]?
+    private let keepsPromptEnd: Bool
 
-    /// - Parameter state: holds a beginning of the prompt, perhaps none of it.
-    init(_ ticket: Ticket, state: SequenceState, cuts: [Int], model: GGUFLanguageModel, longContext: Int?) {
+    /// - Parameters:
+    ///   - slot: holds a beginning of the prompt, perhaps none of it.
+    ///   - keepsPromptEnd: whether the slot is to remember where the prompt ended.
+    init(
+        _ ticket: Ticket, _ slot: Slot, cuts: [Int], backend: any ModelBackend, longContext: Int?, keepsPromptEnd: Bool
+    ) {
         let job = ticket.job
         self.ticket = ticket
-        self.state = state
+        self.slot = slot
         self.longContext = longContext
-        cachedTokens = state.count
-        tokens = Array(job.tokens.prefix(state.count))
+        self.keepsPromptEnd = keepsPromptEnd && slot.sequence?.needsSnapshots ?? false
+        let known = slot.tokens.count
+        cachedTokens = known
         target = job.tokens
-        self.cuts = cuts.filter { $0 > state.count && $0 <= job.tokens.count }.sorted()
+        self.cuts = cuts.filter { $0 > known && $0 <= job.tokens.count }.sorted()
         if let longContext, job.promptScoreAlternatives != nil, job.tokens.count > longContext {
             // A position's scores are those of a sequence that ends there: first those of a short one.
             target = Array(job.tokens.prefix(longContext))
-        } else if let longContext, job.tokens.count > longContext, state.count == 0 {
-            state.isLong = true
+            slot.sequence?.isLong = false
         }
-        ticket.events.yield(.started(cachedTokens: cachedTokens))
+        ticket.deliver(.started(cachedTokens: cachedTokens))
         do {
-            answer = try AnswerState(prompt: job.tokens, format: job.format, options: job.options, model: model)
+            answer = try AnswerState(prompt: job.tokens, format: job.format, options: job.options, backend: backend)
         } catch {
-            finish(.failed("\(error)"))
+            finish(error)
         }
     }
 
@@ -65,12 +71,12 @@ final class ServingSlot {
     var isAnswering: Bool { pending != nil }
     var generatedTokens: Int { answer?.generatedTokens ?? 0 }
     /// Tokens that are still to be computed before the next can be chosen.
-    var remainingPrompt: Int { max(target.count - state.count, 0) }
+    var remainingPrompt: Int { max(target.count - slot.tokens.count, 0) }
     private var wantsAnswer: Bool { job.options.maximumResponseTokens ?? 1 > 0 }
 
     /// The next prompt tokens, at most `limit`, none beyond a length that is to be remembered.
     func nextPiece(limit: Int) -> ArraySlice<Int32> {
-        let start = state.count
+        let start = slot.tokens.count
         return target[start..<min(start + limit, cuts.first ?? target.count, target.count)]
     }
 
@@ -83,14 +89,20 @@ final class ServingSlot {
     /// The state has taken in these tokens.
     /// - Returns: whether it is to be remembered as it is now.
     func didCompute(_ computed: ArraySlice<Int32>) -> Bool {
-        tokens += computed
+        slot.advance(by: computed)
         if pending != nil {
             pending = nil
             return false
         }
-        let isCut = cuts.first == tokens.count
+        let isCut = cuts.first == slot.tokens.count
         if isCut { cuts.removeFirst() }
-        if promptEnd == nil, tokens.count == job.tokens.count { promptEnd = .now }
+        if promptEnd == nil {
+            if slot.tokens.count == job.tokens.count { promptEnd = .now }
+            ticket.deliver(
+                .answer(
+                    .prefill(
+                        processed: slot.tokens.count - cachedTokens, total: job.tokens.count - cachedTokens)))
+        }
         return isCut
     }
 
@@ -100,6 +112,9 @@ final class ServingSlot {
     func receive(_ logits: UnsafeMutableBufferPointer<Float>, at position: Int) {
         guard result == nil else { return }
         let logits = UnsafeBufferPointer(logits)
+        if keepsPromptEnd, position + 1 == job.tokens.count, slot.tokens.count == job.tokens.count {
+            promptLogits = Array(logits)
+        }
         if let alternatives = job.promptScoreAlternatives, position + 1 < job.tokens.count {
             guard position >= scoredPositions else { return }
             scoredPositions = position + 1
@@ -110,6 +125,8 @@ final class ServingSlot {
     }
 
     private func choose(_ logits: UnsafeBufferPointer<Float>) {
+        // Nobody wants another token.
+        if ticket.flag.isSet { return finish(.cancelled) }
         var chosen: Int32?
         var events: [GenerationEvent] = []
         do {
@@ -120,7 +137,7 @@ final class ServingSlot {
             if let chosen {
                 if firstToken == nil { firstToken = .now }
                 if let alternatives = job.scoreAlternatives {
-                    ticket.events.yield(.score(TokenScore(of: chosen, top: alternatives, in: logits)))
+                    ticket.deliver(.score(TokenScore(of: chosen, top: alternatives, in: logits)))
                 }
             }
             for event in events { tell(event) }
@@ -131,7 +148,7 @@ final class ServingSlot {
             case nil: finish(.failed("the answer was not begun"))
             }
         } catch {
-            finish(.failed("\(error)"))
+            finish(error)
         }
     }
 
@@ -140,19 +157,19 @@ final class ServingSlot {
             calls += 1
             openCall = nil
         }
-        ticket.events.yield(.answer(event))
+        ticket.deliver(.answer(event))
     }
 
     private func tellOpenCall() {
         guard let call = answer?.openCall, call != openCall else { return }
         openCall = call
-        ticket.events.yield(.openCall(call))
+        ticket.deliver(.openCall(call))
     }
 
     private func goOn(with token: Int32) {
-        guard state.remaining > 0 else { return finish(.contextFull) }
-        if let longContext, !state.isLong, state.count + 1 > longContext {
-            startAnew(tokens + [token])
+        guard let sequence = slot.sequence, sequence.count < sequence.capacity else { return finish(.contextFull) }
+        if let longContext, !sequence.isLong, sequence.count + 1 > longContext {
+            startAnew(slot.tokens + [token])
         } else {
             pending = token
         }
@@ -161,18 +178,18 @@ final class ServingSlot {
     /// All tokens are computed again, as a long sequence.
     private func startAnew(_ wanted: [Int32]) {
         target = wanted
-        tokens = []
         cuts = []
-        state.reset()
-        state.isLong = true
+        slot.forget()
+        slot.sequence?.isLong = true
     }
 
     /// Ends a step: what came of it goes to the consumer.
     func stepIsDone() {
         if !scores.isEmpty {
-            ticket.events.yield(.promptScores(scores))
+            ticket.deliver(.promptScores(scores))
             scores = []
         }
+        if let logits = promptLogits.take() { slot.keepPromptEnd(logits) }
         guard result == nil, remainingPrompt == 0 else { return }
         if target.count < job.tokens.count {
             startAnew(job.tokens)
@@ -189,20 +206,22 @@ final class ServingSlot {
         if let deadline = job.deadline, deadline <= now { finish(.timedOut) }
     }
 
-    func finish(_ reason: ServingResult.Reason) {
+    private func finish(_ error: any Error) { finish(.failed("\(error)"), error) }
+
+    func finish(_ reason: ServingResult.Reason, _ error: (any Error)? = nil) {
         guard result == nil else { return }
         answer?.finish(reason.generation) { tell($0) }
         let now = ContinuousClock.now
         let timing = ServingResult.Timing(
             queued: started - ticket.submitted, prompt: (promptEnd ?? now) - started,
             generation: promptEnd.map { now - $0 } ?? .zero, firstToken: firstToken.map { $0 - ticket.submitted })
-        let result = ServingResult(
+        var result = ServingResult(
             reason: reason, promptTokens: job.tokens.count, cachedTokens: cachedTokens,
             generatedTokens: answer?.generatedTokens ?? 0, reasoningTokens: answer?.reasoningTokens ?? 0, calls: calls,
             timing: timing)
+        result.error = error
         self.result = result
-        ticket.events.yield(.finished(result))
-        ticket.events.finish()
+        ticket.deliver(.finished(result))
     }
 }
 
@@ -236,11 +255,10 @@ extension Ticket {
     func finish(_ reason: ServingResult.Reason) {
         var timing = ServingResult.Timing()
         timing.queued = .now - submitted
-        events.yield(
+        deliver(
             .finished(
                 ServingResult(
                     reason: reason, promptTokens: job.tokens.count, cachedTokens: 0, generatedTokens: 0, timing: timing)
             ))
-        events.finish()
     }
 }

@@ -2,44 +2,36 @@ import Engine
 
 /// The scheduler's thread: admits jobs, runs steps, lets finished jobs go.
 final class StepLoop {
-    private let languageModel: GGUFLanguageModel
-    private let model: Model
+    private let backend: any ModelBackend
+    private let runner: any StepRunner
+    private let copies: SequenceCopies?
     private let limits: Scheduler.Limits
-    private let contextLength: Int
     private let inbox: JobInbox
     private let meter: ServingMeter
     private let log: @Sendable (String) -> Void
 
-    private let batch: Batch
-    private let work: Workspace
     private var waiting: [Ticket] = []
     private var slots: [ServingSlot] = []
-    private var idleStates: [SequenceState] = []
-    private var cache: PrefixCache
-    private let checkpointBytes: Int
+    /// Slots for jobs that bring none; they keep what their last job left in them.
+    private var pool: [Slot] = []
+    private var clock = 0
+    private var cache: PrefixCache?
     private var pacer: ChunkPacer
-    private var embedder: Embedder?
 
+    /// - Throws: `EngineError`.
     init(
-        _ languageModel: GGUFLanguageModel, _ model: Model, limits: Scheduler.Limits, inbox: JobInbox,
-        meter: ServingMeter,
+        _ backend: any ModelBackend, limits: Scheduler.Limits, inbox: JobInbox, meter: ServingMeter,
         log: @escaping @Sendable (String) -> Void
     ) throws {
-        self.languageModel = languageModel
-        self.model = model
+        self.backend = backend
         self.limits = limits
         self.inbox = inbox
         self.meter = meter
         self.log = log
-        contextLength = try model.servedContextLength()
-        let rows = model.options.batchSize
-        batch = Batch(capacity: rows + limits.parallel, maximumSegments: limits.parallel)
-        work = Workspace(bytes: min(model.memory(contextLength: contextLength).scratch, 1 << 32))
-        pacer = ChunkPacer(most: rows)
-        let state = try model.makeSequence(contextLength: contextLength)
-        idleStates = [state]
-        checkpointBytes = state.checkpointBytes
-        cache = PrefixCache(model.stateLayout, checkpointBytes: checkpointBytes, budget: limits.cacheBytes)
+        runner = try backend.makeRunner(parallel: limits.parallel)
+        copies = limits.cacheBytes > 0 ? runner.copies : nil
+        pacer = ChunkPacer(most: runner.promptRows)
+        cache = copies.map { PrefixCache($0.layout, checkpointBytes: $0.checkpointBytes, budget: limits.cacheBytes) }
     }
 
     func run() {
@@ -55,9 +47,9 @@ final class StepLoop {
             admit()
             step()
             removeFinished()
-            meter.update(running: slots.count, cacheBytes: cache.bytes)
+            meter.update(running: slots.count, cacheBytes: cache?.bytes ?? 0)
         }
-        cache.saveAll()
+        cache?.saveAll()
     }
 
     // MARK: Coming and going
@@ -85,9 +77,9 @@ final class StepLoop {
         for slot in slots {
             guard let result = slot.result else { continue }
             remember(slot)
-            slot.state.reset()
-            slot.state.isLong = false
-            idleStates.append(slot.state)
+            slot.slot.isBusy = false
+            slot.slot.lastUse = clock
+            clock += 1
             meter.finished(result)
         }
         slots.removeAll { $0.result != nil }
@@ -95,7 +87,8 @@ final class StepLoop {
 
     /// Long sequences are computed in another way, and would be found by short ones.
     private func remember(_ slot: ServingSlot) {
-        if !slot.state.isLong { cache.insert(slot.tokens, from: slot.state) }
+        guard let sequence = slot.slot.sequence as? SequenceState, !sequence.isLong else { return }
+        cache?.insert(slot.slot.tokens, from: sequence)
     }
 
     private func admit() {
@@ -103,139 +96,156 @@ final class StepLoop {
         while index < waiting.count, slots.count < limits.parallel {
             let ticket = waiting[index]
             let job = ticket.job
+            // The scores of all positions are asked for, so all of them are computed.
             let isScored = job.promptScoreAlternatives != nil
-            let isLong = model.architecture.longContext.map { job.tokens.count > $0 } ?? false
+            let isLong = runner.longContext.map { job.tokens.count > $0 } ?? false
             let match =
-                isScored || isLong ? PrefixCache.Match() : cache.longestMatch(job.tokens, limit: job.tokens.count - 1)
-            if !isScored, isBeingComputed(job, beyond: match.count) {
+                isScored || isLong
+                ? nil : cache?.longestMatch(job.tokens, limit: job.tokens.count - 1)
+            guard let slot = slot(for: job, beyond: match?.count ?? 0) else {
+                // A session's own slot is still at work.
                 index += 1
                 continue
             }
-            guard let state = readyState() else {
+            let reuses = !isScored && (job.slot != nil || cache != nil)
+            let known = reuses ? max(match?.count ?? 0, slot.usablePrefix(of: job.tokens)) : 0
+            if !isScored, isBeingComputed(job, beyond: known) {
+                index += 1
+                continue
+            }
+            let logits: [Float]?
+            do {
+                logits = try slot.begin(job.tokens, reuses: reuses, isLong: isLong, runner)
+            } catch {
                 // Others will give theirs back; with nobody running there is no hope.
                 guard slots.isEmpty else { return }
                 waiting.remove(at: index)
                 inbox.didStart(1)
-                ticket.finish(.failed("there is no memory for the state of another sequence"))
+                ticket.finish(.failed("there is no memory for the state of another sequence: \(error)"))
                 continue
             }
             waiting.remove(at: index)
             inbox.didStart(1)
-            cache.restore(match, into: state)
-            slots.append(
-                ServingSlot(
-                    ticket, state: state, cuts: cuts(of: job), model: languageModel,
-                    longContext: model.architecture.longContext))
-            meter.started(promptTokens: job.tokens.count, cachedTokens: match.count)
-            log(cacheLine(job, match, isScored))
+            if let match, match.count > slot.tokens.count, !isLong {
+                slot.replace(by: job.tokens.prefix(match.count)) { sequence in
+                    if let state = sequence as? SequenceState { cache?.restore(match, into: state) }
+                }
+            }
+            slot.isBusy = true
+            let cached = slot.tokens.count
+            let running = ServingSlot(
+                ticket, slot, cuts: cuts(of: job), backend: backend, longContext: runner.longContext,
+                keepsPromptEnd: cache == nil)
+            slots.append(running)
+            meter.started(promptTokens: job.tokens.count, cachedTokens: cached)
+            log(cacheLine(job, cached, isScored))
+            if var logits {
+                logits.withUnsafeMutableBufferPointer { running.receive($0, at: job.tokens.count - 1) }
+                running.stepIsDone()
+            }
         }
     }
 
-    private func cacheLine(_ job: ServingJob, _ match: PrefixCache.Match, _ isScored: Bool) -> String {
+    /// Where a job runs: in the slot it brings, or in the idle one that has most in common with it. A slot that others
+    /// may want to go on from is not cut short for what a copy of it gives as well.
+    /// - Parameter known: tokens of the prompt of which there is a copy.
+    /// - Returns: nil when the job's own slot is at work.
+    private func slot(for job: ServingJob, beyond known: Int) -> Slot? {
+        if let own = job.slot { return own.isBusy ? nil : own }
+        let idle = pool.filter { !$0.isBusy }
+        let usable = (cache == nil ? [] : idle).map { (slot: $0, count: $0.usablePrefix(of: job.tokens)) }
+        if let best = usable.max(by: { $0.count < $1.count }), best.count >= PrefixCache.leastTokens,
+            best.count > known || best.count == known && best.count == best.slot.tokens.count
+        {
+            return best.slot
+        }
+        if pool.count < limits.parallel {
+            let slot = Slot()
+            pool.append(slot)
+            return slot
+        }
+        return idle.min { $0.lastUse < $1.lastUse }
+    }
+
+    private func cacheLine(_ job: ServingJob, _ cached: Int, _ isScored: Bool) -> String {
         let why: String
-        if match.count > 0 {
+        if cached > 0 {
             why = ""
         } else if isScored {
             why = " (scores of the prompt were asked for)"
-        } else if cache.budget == 0 {
+        } else if cache == nil {
             why = " (the cache is off)"
-        } else if model.stateLayout.needsCheckpoints {
+        } else if copies?.layout.needsCheckpoints ?? false {
             why = " (no state is kept for a beginning of it)"
         } else {
             why = " (no other prompt began like it)"
         }
-        return "\(job.id) started: \(job.tokens.count) prompt tokens, \(match.count) cached\(why)"
+        return "\(job.id) started: \(job.tokens.count) prompt tokens, \(cached) cached\(why)"
     }
 
     /// Whether another job is about to compute more of this prompt's beginning than is known: then it is quicker to
     /// wait.
     private func isBeingComputed(_ job: ServingJob, beyond known: Int) -> Bool {
-        slots.contains { slot in
+        // Only copies can be shared.
+        guard cache != nil else { return false }
+        return slots.contains { slot in
             guard slot.result == nil, slot.remainingPrompt > 0 else { return false }
             var common = 0
             let most = min(slot.job.tokens.count, job.tokens.count - 1)
             while common < most, slot.job.tokens[common] == job.tokens[common] { common += 1 }
             let usable = cuts(of: slot.job).filter { $0 <= common }.max() ?? 0
-            return usable > slot.state.count && usable >= known + 32
+            return usable > slot.slot.tokens.count && usable >= known + 32
         }
     }
 
     /// Prompt lengths at which the state is remembered.
     private func cuts(of job: ServingJob) -> [Int] {
         let count = job.tokens.count
+        guard let copies else { return [] }
         let wanted = job.checkpoints.filter { $0 > 0 && $0 < count }
-        guard model.stateLayout.needsCheckpoints else { return wanted + [count] }
+        guard copies.layout.needsCheckpoints else { return wanted + [count] }
         // A recurrent state should not be remembered more often than is worth its size in keys and values.
-        let perToken = max(model.stateLayout.bytesPerToken, 1)
-        let spacing = max((checkpointBytes / perToken + 511) / 512 * 512, 512)
+        let perToken = max(copies.layout.bytesPerToken, 1)
+        let spacing = max((copies.checkpointBytes / perToken + 511) / 512 * 512, 512)
         return Array(Set(wanted.isEmpty ? [count - 1] : wanted).union(stride(from: spacing, to: count, by: spacing)))
-    }
-
-    private func readyState() -> SequenceState? {
-        if let state = idleStates.popLast() { return state }
-        return try? model.makeSequence(contextLength: contextLength)
     }
 
     // MARK: A step
 
     private func step() {
-        batch.removeAll()
-        var pieces: [(slot: ServingSlot, tokens: ArraySlice<Int32>)] = []
+        var pieces: [StepPiece] = []
+        var owners: [ServingSlot] = []
         for slot in slots {
-            guard let token = slot.pending else { continue }
-            batch.append(CollectionOfOne(token), to: slot.state, logits: .last)
-            pieces.append((slot, [token]))
+            guard let token = slot.pending, let sequence = slot.slot.sequence else { continue }
+            pieces.append(StepPiece(sequence, [token], logits: .last))
+            owners.append(slot)
         }
         let answers = pieces.count
-        for (slot, rows) in prompts(besides: answers) {
-            let piece = slot.nextPiece(limit: rows)
-            batch.append(piece, to: slot.state, logits: slot.logitRows(of: piece))
-            pieces.append((slot, piece))
+        var rows = answers
+        for (slot, share) in prompts(besides: answers) {
+            guard let sequence = slot.slot.sequence else { continue }
+            let piece = slot.nextPiece(limit: share)
+            pieces.append(StepPiece(sequence, piece, logits: slot.logitRows(of: piece)))
+            owners.append(slot)
+            rows += piece.count
         }
         guard !pieces.isEmpty else { return }
 
-        func generated() -> Int { pieces.reduce(0) { $0 + $1.slot.generatedTokens } }
+        func generated() -> Int { owners.reduce(0) { $0 + $1.generatedTokens } }
         let generatedBefore = generated()
         let start = ContinuousClock.now
-        let starts = pieces.map(\.slot.state.count)
         var atCuts: [ServingSlot] = []
-        // The state has advanced when logits come, so the bookkeeping is done first; it cannot fail.
-        var isTold = false
-        func tell() {
-            guard !isTold else { return }
-            isTold = true
-            for (slot, tokens) in pieces where slot.didCompute(tokens) { atCuts.append(slot) }
+        runner.run(pieces) {
+            // The sequences have advanced when logits come, so the bookkeeping is done first; it cannot fail.
+            for (slot, piece) in zip(owners, pieces) where slot.didCompute(piece.tokens) { atCuts.append(slot) }
+        } deliver: { index, position, logits in
+            owners[index].receive(logits, at: position)
         }
-        var segment = 0
-        model.forward(batch, work) { first, logits in
-            tell()
-            var deliveries: [Delivery] = []
-            for row in 0..<logits.rows {
-                let batchRow = Int(batch.logitRows[first + row])
-                while batch.segments[segment].rows.upperBound <= batchRow { segment += 1 }
-                let position = starts[segment] + batchRow - batch.segments[segment].rows.lowerBound
-                let slot = pieces[segment].slot
-                if deliveries.last?.slot !== slot { deliveries.append(Delivery(slot: slot)) }
-                deliveries[deliveries.count - 1].rows.append(
-                    (UnsafeMutableBufferPointer(start: logits.row(row), count: logits.cols), position))
-            }
-            // Each sequence chooses for itself: with a large vocabulary that is work enough to share.
-            model.compute.forEach(deliveries.count) { [deliveries] in deliveries[$0].receive() }
-        }
-        tell()
         for slot in atCuts { remember(slot) }
-        for (slot, _) in pieces { slot.stepIsDone() }
+        for slot in owners { slot.stepIsDone() }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        pacer.record(seconds: seconds, answers: answers, promptRows: batch.count - answers)
+        pacer.record(seconds: seconds, answers: answers, promptRows: rows - answers)
         meter.stepped(seconds: seconds, answers: answers, generated: generated() - generatedBefore)
-    }
-
-    /// Logits for one sequence.
-    private struct Delivery {
-        let slot: ServingSlot
-        var rows: [(logits: UnsafeMutableBufferPointer<Float>, position: Int)] = []
-
-        func receive() { for (logits, position) in rows { slot.receive(logits, at: position) } }
     }
 
     /// Whose prompt goes on in this step, and by how many rows.
@@ -246,7 +256,7 @@ final class StepLoop {
         let open = slots.filter { $0.result == nil && !$0.isAnswering && $0.remainingPrompt > 0 }
         guard let oldest = open.first else { return [] }
         let others = open.dropFirst().sorted { $0.remainingPrompt < $1.remainingPrompt }
-        var left = answers > 0 ? pacer.rows(besides: answers) : model.options.batchSize
+        var left = answers > 0 ? pacer.rows(besides: answers) : runner.promptRows
         var shares: [(ServingSlot, Int)] = []
         func give(_ slot: ServingSlot, atMost most: Int) {
             let rows = slot.nextPiece(limit: most).count
@@ -266,47 +276,22 @@ final class StepLoop {
     private func runTask() { inbox.takeTask()?(self) }
 
     /// The vector of a text; see `Embedder`.
-    func embed(_ tokens: [Int32]) throws -> [Float] {
-        if let embedder { return try embedder.embed(tokens) }
-        let made = try Embedder(model, contextLength: contextLength)
-        embedder = made
-        return try made.embed(tokens)
-    }
+    func embed(_ tokens: [Int32]) throws -> [Float] { try runner.embed(tokens) }
 
     // MARK: On disk
 
     private func openCacheFolder() {
-        guard let path = limits.cacheFolder, limits.cacheBytes > 0, !model.architecture.isEncoder else { return }
+        guard let path = limits.cacheFolder, let copies else { return }
         do {
             let folder = try CacheFolder(
-                path: path, fingerprint: fingerprint(), vocabularySize: model.info.vocabularySize,
-                contextLength: contextLength, log: log)
-            cache = PrefixCache(
-                model.stateLayout, checkpointBytes: checkpointBytes, budget: limits.cacheBytes, folder: folder)
+                path: path, fingerprint: copies.fingerprint(), vocabularySize: backend.vocabularySize,
+                contextLength: backend.contextLength, log: log)
+            let cache = PrefixCache(
+                copies.layout, checkpointBytes: copies.checkpointBytes, budget: limits.cacheBytes, folder: folder)
+            self.cache = cache
             meter.update(running: 0, cacheBytes: cache.bytes)
         } catch {
             log("prefix cache: \(path) cannot be used: \(error)")
         }
-    }
-
-    /// Tells apart models, cache types and versions whose arithmetic differs: what this model says to a few tokens, bit
-    /// for bit.
-    private func fingerprint() -> UInt64 {
-        var checksum = Checksum(seed: 1)
-        let layout = model.stateLayout
-        let facts = "\(layout.layers) \(layout.keyType) \(layout.valueType) \(model.info.weightBytes)"
-        var text = Array(facts.utf8)
-        text.withUnsafeMutableBytes { checksum.add(UnsafeRawBufferPointer($0)) }
-        guard let state = readyState() else { return checksum.value }
-        let size = model.info.vocabularySize
-        let probe = (1...min(8, contextLength)).map { Int32($0 * 7919 % size) }
-        batch.removeAll()
-        batch.append(probe.prefix(batch.capacity), to: state, logits: .last)
-        model.forward(batch, work) { _, logits in
-            checksum.add(UnsafeRawBufferPointer(UnsafeBufferPointer(start: logits.row(0), count: logits.cols)))
-        }
-        state.reset()
-        idleStates.append(state)
-        return checksum.value
     }
 }

@@ -63,4 +63,28 @@ extension LanguageModelSession.GenerationError {
         default: self = .invalidOption(context)
         }
     }
+
+    /// Why a job was not taken.
+    init(_ error: ServingError) {
+        switch error {
+        case .refused(let error): self = error
+        case .promptTooLong:
+            self = .exceededContextWindowSize(Context(debugDescription: error.description))
+        case .emptyPrompt:
+            self = .invalidPrompt(
+                Context(debugDescription: "the prompt is empty, and the model has no token to begin a text with"))
+        case .tokenOutOfRange: self = .invalidPrompt(Context(debugDescription: error.description))
+        case .queueFull, .closed, .invalidOption, .encoderOnly:
+            self = .invalidOption(Context(debugDescription: error.description))
+        }
+    }
+
+    /// Why nothing can be computed.
+    init(starting error: any Error) {
+        if let error = error as? EngineError {
+            self.init(error)
+        } else {
+            self = .insufficientMemory(Context(debugDescription: "\(error)"))
+        }
+    }
 }

@@ -33,7 +33,7 @@ public final class LanguageModelSession: Sendable {
     public init(model: GGUFLanguageModel, tools: [any Tool] = [], transcript: Transcript) {
         self.model = model
         self.tools = tools
-        runner = SequenceRunner(backend: model.backend, thread: model.thread)
+        runner = SequenceRunner(model)
         state = Mutex(State(transcript: transcript))
     }
 
@@ -188,7 +188,7 @@ public final class LanguageModelSession: Sendable {
         } catch is CancellationError where flag.isSet {
             // A tool that took notice.
             keep(turn, flag)
-            continuation.yield(.finished(.cancelled, usage ?? UsageClock(promptTokens: 0).usage()))
+            continuation.yield(.finished(.cancelled, usage ?? .none))
             continuation.finish()
         } catch {
             keep(turn, flag)

@@ -60,7 +60,7 @@ struct APIError: Error {
             type = "exceed_context_size_error"
             details["n_prompt_tokens"] = .int(tokens)
             details["n_ctx"] = .int(length)
-        case .emptyPrompt, .tokenOutOfRange, .invalidOption: self = .invalid(error.description)
+        case .emptyPrompt, .tokenOutOfRange, .invalidOption, .refused: self = .invalid(error.description)
         }
     }
 

@@ -19,11 +19,12 @@ final class ServedModel: Sendable {
         self.name = name
         self.path = path
         model = try GGUFLanguageModel(servedPath: path, configuration: configuration)
+        tokenizer = try model.tokenizer
         information = model.information
         scheduler = try Scheduler(model, limits: limits, log: log)
     }
 
-    var tokenizer: Tokenizer { scheduler.tokenizer }
+    let tokenizer: Tokenizer
     var contextLength: Int { scheduler.contextLength }
 
     /// The text of a token by itself; bytes that are no character become U+FFFD.
