@@ -1,4 +1,5 @@
 import Engine
+import Foundation
 import GGUF
 import TestSupport
 import Testing
@@ -108,6 +109,41 @@ import Testing
         let plain = weightedError(try roundTrip(values, type, columns: 256))
         let weighted = weightedError(try roundTrip(values, type, columns: 256, importance: weights))
         #expect(type == .mxfp4 ? weighted <= plain : weighted < 0.98 * plain, "\(weighted) \(plain)")
+    }
+
+    /// Columns that no text used, and importances of any size, cost no more than having no importance matrix.
+    @Test(arguments: BlockEncoder.all.map { $0.type })
+    func importanceWithGaps(type: GGUFTensorType) throws {
+        var random = SeededRandom(seed: 8)
+        let values = (0..<16_384).map { _ in random.normal() }
+        let known = (0..<256).map { _ in exp2(Float.random(in: -2..<2, using: &random)) }
+        func error(_ importance: [Float]?, in columns: Range<Int> = 0..<256) throws -> Double {
+            let found = try roundTrip(values, type, columns: 256, importance: importance)
+            return zip(values, found).enumerated().reduce(0.0) { sum, pair in
+                let difference = Double(pair.element.0 - pair.element.1)
+                return columns.contains(pair.offset % 256) ? sum + difference * difference : sum
+            }
+        }
+        let plain = try error(nil)
+        let ordinary = try error(known)
+        #expect(ordinary < 1.35 * plain, "\(ordinary / plain)")
+        #expect(try error([Float](repeating: 0, count: 256)) == plain)
+        // Only proportions count: a power of two changes no bit, and the others next to none.
+        let scaled = try [Float](repeating: 1, count: 2).enumerated().map { index, _ in
+            try error(known.map { $0 * (index == 0 ? 0x1p-80 : 0x1p80) })
+        }
+        #expect(scaled == [ordinary, ordinary])
+        for scale: Float in [1e-30, 1e-25, 1e-20, 1e20, 1e25, 1e30] {
+            #expect(try error(known.map { $0 * scale }) < 1.01 * ordinary, "\(scale)")
+        }
+        for zeros in [0..<32, 0..<16, 7..<8, 100..<228, 1..<256] {
+            let gaps = known.enumerated().map { zeros.contains($0) ? 0 : $1 }
+            #expect(try error(gaps) < 1.35 * plain, "\(zeros)")
+            #expect(try error(gaps, in: zeros) < 1.5 * error(nil, in: zeros), "\(zeros)")
+        }
+        // One column that matters beyond all measure does not spoil the fit of the others.
+        let loud = known.enumerated().map { $0 == 40 ? 1e25 : $1 }
+        #expect(try error(loud) < 2.5 * plain)
     }
 
     @Test func everyHalfIsItsOwnNearest() {

@@ -183,4 +183,81 @@ import Testing
             try ImportanceMatrix(path: matrix(columns: 1, experts: 1, type: "model"))
         }
     }
+
+    /// What is wrong in an importance matrix is told with the entry's name, before anything is written.
+    @Test func importanceMatricesThatAreNone() throws {
+        let directory = try TemporaryDirectory()
+        func matrix(
+            name: String = "blk.0.ffn_up_exps.weight", _ sums: [Float], _ counts: [Float], experts: Int = 4
+        ) throws -> ImportanceMatrix {
+            var file = ToyFile()
+            file["general.type"] = .string("imatrix")
+            file.floats("\(name).in_sum2", [sums.count / experts, experts], sums)
+            file.floats("\(name).counts", [1, counts.count], counts)
+            return try ImportanceMatrix(path: file.write(to: directory, name: "imatrix.gguf"))
+        }
+        let sums = [Float](repeating: 2, count: 1024)
+        let counts: [Float] = [3, 3, 3, 3]
+        func changed(_ list: [Float], _ index: Int, _ value: Float) -> [Float] {
+            var list = list
+            list[index] = value
+            return list
+        }
+        func words(_ body: () throws -> ImportanceMatrix) -> String {
+            do { return "none: \(try body())" } catch { return "\(error)" }
+        }
+        for value in [Float.nan, .infinity, -.infinity, -1] {
+            let bad = words { try matrix(changed(sums, 300, value), counts) }
+            #expect(bad.contains("\"blk.0.ffn_up_exps.weight\", expert 1, has the sum"), "\(bad)")
+            let badCount = words { try matrix(sums, changed(counts, 2, value)) }
+            #expect(badCount.contains("\"blk.0.ffn_up_exps.weight\", expert 2, has the count"), "\(badCount)")
+        }
+        let noCount = words { try matrix(sums, changed(counts, 3, 0)) }
+        #expect(noCount.contains("\"blk.0.ffn_up_exps.weight\", expert 3, has sums that are not 0"), "\(noCount)")
+        let shape = words { try matrix(sums, [3, 3]) }
+        #expect(shape.contains("\"blk.0.ffn_up_exps.weight\" has sums of shape"), "\(shape)")
+
+        let file = try GGUFFile(path: source().write(to: directory))
+        let plan = try QuantizePlan(file, mixture: try mixture("Q4_K_M"))
+        let other = try matrix(name: "blk.77.attn_q.weight", sums, counts)
+        let quantizer = try Quantizer(file, plan: plan, importance: other, threads: 1)
+        #expect {
+            try quantizer.write(to: directory.path("out.gguf")) { _, _ in true }
+        } throws: { "\($0)".contains("\"blk.77.attn_q.weight\"") }
+        #expect(!FileManager.default.fileExists(atPath: directory.path("out.gguf")))
+    }
+
+    /// Experts that the text never reached are rounded as without importance while the others use theirs; both are told.
+    @Test func expertsThatTheTextNeverReached() throws {
+        let directory = try TemporaryDirectory()
+        let path = try source().write(to: directory)
+        let file = try GGUFFile(path: path)
+        let plan = try QuantizePlan(file, mixture: try mixture("Q4_K_M"))
+        var toy = ToyFile()
+        toy["general.type"] = .string("imatrix")
+        // Experts 0 and 2 were met, in three columns of four.
+        let sums = (0..<1024).map { (index: Int) -> Float in
+            let (expert, column) = (index / 256, index % 256)
+            return expert % 2 == 0 && column % 4 != 0 ? Float(column % 7 + 1) * 1e-3 : 0
+        }
+        toy.floats("blk.0.ffn_up_exps.weight.in_sum2", [256, 4], sums)
+        toy.floats("blk.0.ffn_up_exps.weight.counts", [1, 4], [5, 0, 9, 0])
+        let matrix = try ImportanceMatrix(path: toy.write(to: directory, name: "imatrix.gguf"))
+        #expect(matrix.gaps == .init(experts: 4, unseen: 2, columns: 128))
+        #expect(matrix.gaps.text?.contains("2 of 4 experts' matrices, 128 columns") == true)
+        try Quantizer(file, plan: plan, importance: matrix, threads: 1)
+            .write(to: directory.path("with.gguf")) { _, _ in true }
+        try Quantizer(file, plan: plan, threads: 1).write(to: directory.path("without.gguf")) { _, _ in true }
+        let name = "blk.0.ffn_up_exps.weight"
+        let (with, without) = try (
+            #require(GGUFFile(path: directory.path("with.gguf")).tensor(name)),
+            #require(GGUFFile(path: directory.path("without.gguf")).tensor(name))
+        )
+        let size = with.bytes.count / 4
+        for expert in 0..<4 {
+            let range = expert * size..<(expert + 1) * size
+            let isSame = with.bytes[range].elementsEqual(without.bytes[range])
+            #expect(isSame == (expert % 2 == 1), "\(expert)")
+        }
+    }
 }

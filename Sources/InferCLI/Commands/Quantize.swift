@@ -80,16 +80,19 @@ struct Quantize: ParsableCommand {
     func run() throws {
         let start = ContinuousClock().now
         let file = try ModelFile.open(source)
-        let plan = try WorkProgress().run(ifStopped: "the same command goes on where it was") { progress in
+        let (plan, gaps) = try WorkProgress().run(ifStopped: "the same command goes on where it was") { progress in
             try work(on: file, progress)
         }
         let report = QuantizeReport(
-            file: file, plan: plan, target: dryRun ? nil : target, seconds: ContinuousClock().now - start)
+            file: file, plan: plan, gaps: gaps, target: dryRun ? nil : target,
+            seconds: ContinuousClock().now - start)
         print(json ? try JSONOutput.text(report) : report.text)
     }
 
-    /// - Returns: what was, or would be, written.
-    private func work(on file: GGUFFile, _ progress: WorkProgress) throws -> QuantizePlan {
+    /// - Returns: what was, or would be, written, and what the importance matrix did not know.
+    private func work(
+        on file: GGUFFile, _ progress: WorkProgress
+    ) throws -> (plan: QuantizePlan, gaps: ImportanceMatrix.Gaps) {
         let threads = reading.threads ?? EngineOptions().threads
         let exceptions = try exceptions()
         // What can be refused without reading the text is refused before it.
@@ -101,7 +104,7 @@ struct Quantize: ParsableCommand {
             lessons = try TextLessons(file, reading.pieces(of: text, for: file), threads: threads, progress)
         }
         let plan = try stated ?? budgetPlan(file, lessons, exceptions)
-        guard !dryRun else { return plan }
+        guard !dryRun else { return (plan, .init()) }
         let importance =
             try lessons?.importance
             ?? imatrix.map { path in
@@ -111,7 +114,7 @@ struct Quantize: ParsableCommand {
             file, plan: plan, importance: importance, compensator: gptq ? lessons?.compensator() : nil, threads: threads
         )
         try quantizer.write(to: target, progress: progress.part("quantizing"))
-        return plan
+        return (plan, importance?.gaps ?? .init())
     }
 
     private func budgetPlan(
@@ -166,9 +169,21 @@ private struct QuantizeReport: Encodable {
     var targetBytes: Int
     var bitsPerWeight: Double
     var seconds: Double
+    /// Of the importance matrix: matrices of experts, and those that met no token.
+    var experts: Int
+    var expertsUnseen: Int
+    var columnsUnseen: Int
     var tensors: [Tensor]
+    private let gaps: ImportanceMatrix.Gaps
 
-    init(file: GGUFFile, plan: QuantizePlan, target: String?, seconds: Duration) {
+    private enum CodingKeys: CodingKey {
+        case source, target, sourceBytes, targetBytes, bitsPerWeight, seconds, experts, expertsUnseen, columnsUnseen
+        case tensors
+    }
+
+    init(file: GGUFFile, plan: QuantizePlan, gaps: ImportanceMatrix.Gaps, target: String?, seconds: Duration) {
+        self.gaps = gaps
+        (experts, expertsUnseen, columnsUnseen) = (gaps.experts, gaps.unseen, gaps.columns)
         source = file.path
         self.target = target
         sourceBytes = file.tensors.reduce(0) { $0 + $1.byteCount }
@@ -202,6 +217,7 @@ private struct QuantizeReport: Encodable {
         }
         let size = "\(Self.size(sourceBytes)) → \(Self.size(targetBytes))"
         lines.append(String(format: "%@, %.2f bits per weight", size, bitsPerWeight))
+        if let gaps = gaps.text { lines.append(gaps) }
         if let target { lines.append(String(format: "%@ written in %.1f s", target, seconds)) }
         return lines.joined(separator: "\n")
     }

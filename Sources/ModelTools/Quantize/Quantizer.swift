@@ -39,9 +39,10 @@ package struct Quantizer {
 
     /// Writes the file. A run that ends early leaves what it has beside `path`, and the same call goes on from there.
     /// - Parameter progress: called with the bytes written so far and those of all tensors; false stops.
-    /// - Throws: `QuantizeError.notFinite`, `.cancelled`, `.sameFile`, `GGUFError`.
+    /// - Throws: `QuantizeError.notFinite`, `.cancelled`, `.sameFile`, `ImportanceError`, `GGUFError`.
     package func write(to path: String, progress: @escaping (Int, Int) -> Bool) throws {
         guard !FileIdentity.isSame(path, source.path) else { throw QuantizeError.sameFile(path) }
+        try importance?.check(source.tensors)
         var writer = GGUFWriter(metadata: try metadata())
         let total = plan.byteCount
         let done = Atomic<Int>(0)
@@ -104,7 +105,6 @@ package struct Quantizer {
             }
             return
         }
-        try work.checkImportance()
         guard let compensator, let encoder = work.encoder.blocks else {
             return try work.round(0..<work.rows, on: pool, sink)
         }

@@ -78,11 +78,41 @@ struct RowEncoder: Sendable {
     ) {
         var sum: Float = 0
         for column in 0..<columns { sum += values[column] * values[column] }
-        // Zero rows, and columns that no text ever used, must not divide by zero.
+        // Zero rows must not divide by zero.
         let meanSquare = max(sum / Float(columns), smallest)
         for column in 0..<columns {
-            let weight = (meanSquare + values[column] * values[column]).squareRoot() / meanSquare.squareRoot()
-            weights[column] = importance.map { max($0[column], smallest) * weight } ?? weight
+            // Squares of huge weights are no numbers.
+            weights[column] =
+                sum < 1e38
+                ? (meanSquare + values[column] * values[column]).squareRoot() / meanSquare.squareRoot() : 1
+        }
+        guard let importance else { return }
+        for first in stride(from: 0, to: columns, by: type.blockSize) {
+            weigh(weights + first, by: importance + first, type.blockSize)
+        }
+    }
+
+    /// Brings the importance of one block's columns to a mean of about 1, because fits multiply sums of weights with
+    /// each other. By a power of two, which is exact: only proportions count.
+    ///
+    /// Of a column without data (0) nothing is known but that the others do not tell: it counts as the average of
+    /// those. And however little a column matters, it matters enough to take part in a fit of two parameters.
+    private func weigh(_ weights: UnsafeMutablePointer<Float>, by importance: UnsafePointer<Float>, _ count: Int) {
+        var (sum, known) = (0.0, 0)
+        for column in 0..<count where importance[column] > 0 {
+            sum += Double(importance[column])
+            known += 1
+        }
+        // A block without data is rounded as without importance.
+        guard known > 0 else { return }
+        let mean = sum / Double(known)
+        let unit = Double(sign: .plus, exponent: -mean.exponent, significand: 1)
+        for column in 0..<count {
+            let value = importance[column] > 0 ? max(Double(importance[column]), mean * leastPart) : mean
+            weights[column] *= Float(value * unit)
         }
     }
 }
+
+/// What a column counts at least, as a part of the mean of its block.
+private let leastPart = 1e-5

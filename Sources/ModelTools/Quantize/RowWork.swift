@@ -66,6 +66,8 @@ struct FNV1a {
     private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 
     mutating func add(_ text: String) {
-        for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for byte in text.utf8 { add(UInt32(byte)) }
     }
+
+    mutating func add(_ number: UInt32) { value = (value ^ UInt64(number)) &* 0x100_0000_01b3 }
 }

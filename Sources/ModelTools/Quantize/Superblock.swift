@@ -17,7 +17,12 @@ struct SymmetricSuperblock<Levels: Grid> {
         let extreme = wanted.max { abs($0) < abs($1) } ?? 0
         d = (extreme / Float(range.lowerBound)).roundedToHalf
         guard d != 0 else { return }
-        scales = wanted.map { min(max(Int(($0 / d).rounded()), range.lowerBound), range.upperBound) }
+        let (unit, ends) = (d, Float(range.lowerBound)...Float(range.upperBound))
+        // Limited before it is a whole number: the scale of a huge weight is none.
+        scales = wanted.map {
+            let scale = ($0 / unit).rounded()
+            return scale.isNaN ? 0 : Int(min(max(scale, ends.lowerBound), ends.upperBound))
+        }
         var error = self.error(subblocks)
         for _ in 0..<3 {
             var next = self
@@ -72,7 +77,8 @@ struct AffineSuperblock<Levels: Grid> {
         dmin = ((wanted.map { $0.offset }.max() ?? 0) / Float(limit)).roundedToHalf
         let (d, dmin) = (d, dmin)
         func integer(_ value: Float, _ unit: Float) -> Int {
-            unit > 0 ? min(max(Int((value / unit).rounded()), 0), limit) : 0
+            // Limited before it is a whole number: the scale of a huge weight is none.
+            unit > 0 && value > 0 ? Int(min((value / unit).rounded(), Float(limit))) : 0
         }
         scales = wanted.map { integer($0.scale, d) }
         minima = wanted.map { integer($0.offset, dmin) }

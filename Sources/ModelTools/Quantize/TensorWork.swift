@@ -34,10 +34,8 @@ struct TensorWork: @unchecked Sendable {
         rowBytes = item.type.byteCount(of: columns) ?? 0
     }
 
-    /// - Throws: `ImportanceError.otherModel`.
-    func checkImportance() throws(ImportanceError) { _ = try weights() }
-
     /// [members][columns]
+    /// - Throws: `ImportanceError.otherModel`.
     func weights() throws(ImportanceError) -> [Float]? {
         try importance?.weights(for: tensor.name, columns: columns, experts: rows / rowsPerMember)
     }
