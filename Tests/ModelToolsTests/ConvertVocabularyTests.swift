@@ -88,3 +88,92 @@ import Tokenization
     ])
     func sizes(count: Int, label: String) { #expect(SizeLabel.rounded(count) == label) }
 }
+
+/// Texts of a vocabulary are code points, whatever Swift takes for one character.
+@Suite struct ConvertCombiningTests {
+    static let marks = [
+        "\u{301}", "\u{200d}", "\u{fe0f}", "\u{1f3fd}", "\u{e33}", "\u{ff9e}", "\u{3099}", "\u{93e}", "\u{9be}",
+        "\u{20e3}",
+        "\u{1f1e6}", "\u{e0020}", "\u{1100}", "\u{11a8}",
+    ]
+
+    private func tokenizer(_ folder: ConvertFolder, rows: Int, architecture: String = "bert") throws -> Tokenizer {
+        let files = try TokenizerFiles(folder: folder.path, config: ModelConfig(JSONObject()))
+        return try Tokenizer(GGUFMetadata(try files.metadata(rows: rows, architecture: architecture)))
+    }
+
+    private func wordPieces(_ words: [String]) -> [String: Any] {
+        let vocabulary = Dictionary(uniqueKeysWithValues: words.enumerated().map { ($1, $0) })
+        return [
+            "model": [
+                "type": "WordPiece", "vocab": vocabulary, "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            ] as [String: Any],
+            "normalizer": ["type": "BertNormalizer", "lowercase": true, "strip_accents": false] as [String: Any],
+        ]
+    }
+
+    @Test(arguments: marks)
+    func wordPiecesThatBeginWithAMark(mark: String) throws {
+        let folder = try ConvertFolder()
+        try folder.json("tokenizer.json", wordPieces(["[UNK]", "[CLS]", "[SEP]", "a", "##\(mark)", "##b"]))
+        let files = try TokenizerFiles(folder: folder.path, config: ModelConfig(JSONObject()))
+        let metadata = try GGUFMetadata(files.metadata(rows: 6, architecture: "bert"))
+        let tokens = try #require(metadata["tokenizer.ggml.tokens"]?.array)
+        #expect(Array(tokens.stringBytes(at: 4)) == Array(mark.utf8))
+        #expect(Array(tokens.stringBytes(at: 3)) == Array("\u{2581}a".utf8))
+    }
+
+    @Test(arguments: marks)
+    func mergesThatBeginWithAMark(mark: String) throws {
+        let folder = try ConvertFolder()
+        let words = ["a", mark, " ", "a\(mark)", " \(mark)", "a \(mark)"]
+        let model: [String: Any] = [
+            "type": "BPE", "vocab": Dictionary(uniqueKeysWithValues: words.enumerated().map { ($1, $0) }),
+            "merges": ["a \(mark)", "  \(mark)"],
+        ]
+        try folder.json("tokenizer.json", ["model": model])
+        let files = try TokenizerFiles(folder: folder.path, config: ModelConfig(JSONObject()))
+        let metadata = try GGUFMetadata(files.metadata(rows: words.count, architecture: "gemma4"))
+        let merges = try #require(metadata["tokenizer.ggml.merges"]?.array)
+        #expect(Array(merges.stringBytes(at: 0)) == Array("a \(mark)".utf8))
+        #expect(Array(merges.stringBytes(at: 1)) == Array("\u{120} \(mark)".utf8))
+    }
+
+    @Test func lineEndsInAPattern() {
+        #expect(PreTokenizerName.canonical("[^\r\n\\p{L}]+|\r\n") == "[^\\r\\n\\p{L}]+|\\r\\n")
+    }
+
+    /// `किसानों` with Devanagari signs as pieces of their own.
+    @Test func devanagari() throws {
+        let folder = try ConvertFolder()
+        let signs = ["\u{93f}", "स", "\u{93e}", "न", "\u{94b}", "\u{902}"].map { "##\($0)" }
+        try folder.json("tokenizer.json", wordPieces(["[UNK]", "[CLS]", "[SEP]", "क"] + signs))
+        let tokenizer = try tokenizer(folder, rows: 10)
+        #expect(tokenizer.encode("किसानों", addSpecial: false, parseSpecial: false) == [3, 4, 5, 6, 7, 8, 9])
+        #expect(tokenizer.encode("क x", addSpecial: true, parseSpecial: false) == [1, 3, 0, 2])
+    }
+
+    /// Without settings beside it the vocabulary itself says what is unknown and what goes around a text.
+    @Test func marksWithoutSettings() throws {
+        let folder = try ConvertFolder()
+        var json = wordPieces(["<u>", "x", "<c>", "<s>", "y"])
+        var model = try #require(json["model"] as? [String: Any])
+        model["unk_token"] = "<u>"
+        json["model"] = model
+        json["post_processor"] = ["type": "BertProcessing", "cls": ["<c>", 2], "sep": ["<s>", 3]] as [String: Any]
+        json["added_tokens"] = [["id": 2, "content": "<c>"], ["id": 3, "content": "<s>"]] as [[String: Any]]
+        try folder.json("tokenizer.json", json)
+        #expect(
+            try tokenizer(folder, rows: 5).encode("x zz y", addSpecial: true, parseSpecial: false) == [2, 1, 0, 4, 3])
+    }
+
+    @Test(arguments: ["\n", "\r\n"])
+    func aTokenInEachLine(end: String) throws {
+        let folder = try ConvertFolder()
+        let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##\u{301}", "##b"]
+        try folder.directory.write(Array(words.map { $0 + end }.joined().utf8), to: "vocab.txt")
+        let tokenizer = try tokenizer(folder, rows: 7)
+        #expect(tokenizer.encode("Ab ?", addSpecial: true, parseSpecial: false) == [2, 4, 6, 1, 3])
+        #expect(tokenizer.type(of: 2) == .control && tokenizer.type(of: 1) == .unknown)
+    }
+}

@@ -63,7 +63,9 @@ struct Checkpoint {
         }
         var files: [String: SafetensorsFile] = [:]
         for (tensor, value) in map.members {
-            guard let name = value.stringValue, !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
+            guard let name = value.stringValue, !name.isEmpty, !name.utf8.contains(UInt8(ascii: "/")),
+                name.utf8.first != UInt8(ascii: ".")
+            else {
                 throw .format(
                     path: path(Self.index), field: "weight_map of \"\(tensor.prefix(200))\"",
                     found: value.stringValue ?? "no text", expected: "the name of a file in the folder")

@@ -75,7 +75,8 @@ enum PreTokenizerName {
 
     /// One spelling for expressions that find the same.
     static func canonical(_ pattern: String) -> String {
-        var text = pattern.replacing("\r", with: "\\r").replacing("\n", with: "\\n")
+        // By code points: together the two line ends are one character.
+        var text = pattern.replacingScalars("\r", with: "\\r").replacingScalars("\n", with: "\\n")
         for contraction in [
             "(?i:'s|'t|'re|'ve|'m|'ll|'d)", "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])",
             "'(?i:[sdmt]|ll|ve|re)", "(?i:'[sdmt]|'ll|'ve|'re)",

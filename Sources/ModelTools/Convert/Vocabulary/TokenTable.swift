@@ -20,7 +20,7 @@ struct TokenTable {
     mutating func add(_ text: String, id: Int, _ kind: Kind = .normal, score: Float = 0) throws(ConvertError) {
         guard 0..<Self.largest ~= id else {
             throw .tokenizer(
-                path: path, field: "the id of \"\(text.prefix(50))\"", found: "\(id)",
+                path: path, field: "the id of \"\(text.printable(limit: 50))\"", found: "\(id)",
                 expected: "0 to \(Self.largest - 1)")
         }
         while texts.count <= id {
@@ -31,7 +31,7 @@ struct TokenTable {
         guard texts[id] == nil else {
             throw .tokenizer(
                 path: path, field: "the id \(id)",
-                found: "that of \"\(texts[id]?.prefix(50) ?? "")\" and of \"\(text.prefix(50))\"",
+                found: "that of \"\(texts[id]?.printable(limit: 50) ?? "")\" and of \"\(text.printable(limit: 50))\"",
                 expected: "one token")
         }
         set(id, text, kind, score)

@@ -6,13 +6,15 @@ import Tokenization
 /// The vocabulary of a model folder: `tokenizer.json`, or `tokenizer.model`, and what stands beside them.
 struct TokenizerFiles {
     private let folder: String
-    private let config: ModelConfig
-    private let settings: JSONObject
+    let config: ModelConfig
+    let settings: JSONObject
     private let specialMap: JSONObject
     private let generation: JSONObject
-    private var tokenizerPath: String { "\(folder)/tokenizer.json" }
+    var tokenizerPath: String { "\(folder)/tokenizer.json" }
     private var piecesPath: String { "\(folder)/tokenizer.model" }
     private var ranksPath: String { "\(folder)/tiktoken.model" }
+    /// BERT's own form: a token in each line.
+    var linesPath: String { "\(folder)/vocab.txt" }
 
     init(folder: String, config: ModelConfig) throws(ConvertError) {
         self.folder = folder
@@ -27,7 +29,7 @@ struct TokenizerFiles {
     /// - Throws: `ConvertError.tokenizer`, `.file`, `.format`.
     func metadata(rows: Int, architecture: String) throws(ConvertError) -> [(String, GGUFValue)] {
         var (keys, table, path) = try vocabulary(rows: rows, architecture: architecture)
-        keys += try specialKeys(table, path: path)
+        keys += try specialKeys(table, path: path, isWordPiece: keys.contains { $0.1.stringValue == "bert" })
         keys += try templateKeys()
         do { _ = try Tokenizer(GGUFMetadata(keys)) } catch {
             throw .tokenizer(path: path, field: "the vocabulary", found: "unusable: \(error)", expected: "a usable one")
@@ -43,6 +45,10 @@ struct TokenizerFiles {
             if hasPieces {
                 let (keys, table) = try pieces(rows: rows)
                 return (keys, table, piecesPath)
+            }
+            if architecture == "bert", FileManager.default.fileExists(atPath: linesPath) {
+                let (keys, table) = try lines(rows: rows)
+                return (keys, table, linesPath)
             }
             guard FileManager.default.fileExists(atPath: ranksPath) else {
                 throw .file(path: folder, reason: "holds neither tokenizer.json nor tokenizer.model")
@@ -96,11 +102,12 @@ struct TokenizerFiles {
         for merge in listed {
             if let pair = merge.arrayValue, pair.count == 2, let a = pair[0].stringValue, let b = pair[1].stringValue {
                 merges.append((a, b))
-            } else if let text = merge.stringValue, let space = text.dropFirst().firstIndex(of: " ") {
-                merges.append((String(text[..<space]), String(text[text.index(after: space)...])))
+            } else if let text = merge.stringValue, let pair = text.mergedPair {
+                merges.append(pair)
             } else {
                 throw .tokenizer(
-                    path: tokenizerPath, field: "merge \(merges.count)", found: merge.stringValue ?? "no text",
+                    path: tokenizerPath, field: "merge \(merges.count)",
+                    found: merge.stringValue?.printable(limit: 50) ?? "no text",
                     expected: "two tokens")
             }
         }
@@ -109,7 +116,7 @@ struct TokenizerFiles {
         try addSpecial(json, to: &table)
         // Spaces within a token are not possible in this list; the format writes them shifted by 256.
         func mergeKey() -> (String, GGUFValue) {
-            let texts = merges.map { "\($0.replacing(" ", with: "\u{120}")) \($1.replacing(" ", with: "\u{120}"))" }
+            let texts = merges.map { "\($0.withShiftedSpaces) \($1.withShiftedSpaces)" }
             return ("tokenizer.ggml.merges", .array(GGUFArray(texts)))
         }
         switch kind {
@@ -141,7 +148,7 @@ struct TokenizerFiles {
     }
 
     /// `model.vocab`, an object of ids.
-    private func tokens(_ model: JSONValue) throws(ConvertError) -> TokenTable {
+    func tokens(_ model: JSONValue) throws(ConvertError) -> TokenTable {
         guard let vocabulary = model["vocab"]?.objectValue else {
             throw .tokenizer(path: tokenizerPath, field: "model.vocab", found: "missing", expected: "an object")
         }
@@ -149,7 +156,7 @@ struct TokenizerFiles {
         for (text, id) in vocabulary.members {
             guard let id = id.intValue else {
                 throw .tokenizer(
-                    path: tokenizerPath, field: "the id of \"\(text.prefix(50))\"", found: "no whole number",
+                    path: tokenizerPath, field: "the id of \"\(text.printable(limit: 50))\"", found: "no whole number",
                     expected: "one")
             }
             try table.add(text, id: id)
@@ -167,7 +174,7 @@ struct TokenizerFiles {
         }
     }
 
-    private func addSpecial(_ json: JSONObject, to table: inout TokenTable) throws(ConvertError) {
+    func addSpecial(_ json: JSONObject, to table: inout TokenTable) throws(ConvertError) {
         for token in json["added_tokens"]?.arrayValue ?? [] {
             guard let id = token["id"]?.intValue, let text = token["content"]?.stringValue else {
                 throw .tokenizer(
@@ -216,45 +223,6 @@ struct TokenizerFiles {
             ("tokenizer.ggml.model", .string("t5")), ("tokenizer.ggml.pre", .string("default")),
         ]
         return (try head + table.metadata(rows: rows, withScores: true) + tail, table)
-    }
-
-    /// Words begin with U+2581 in the file; in `tokenizer.json` what does not begin one has `##`.
-    private func wordPieces(_ json: JSONObject, rows: Int) throws(ConvertError) -> ([(String, GGUFValue)], TokenTable) {
-        guard let model = json["model"] else { return ([], TokenTable(path: tokenizerPath)) }
-        var original = try tokens(model)
-        try addSpecial(json, to: &original)
-        if let unknown = model["unk_token"]?.stringValue, let id = original.id(of: unknown) {
-            original.setKind(id, .unknown)
-        }
-        let prefix = model["continuing_subword_prefix"]?.stringValue ?? "##"
-        var table = TokenTable(path: tokenizerPath)
-        for (id, text) in original.texts.enumerated() {
-            guard let text else { continue }
-            let kind = original.kinds[id]
-            let stored =
-                kind != .normal
-                ? text : text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : "\u{2581}\(text)"
-            try table.add(stored, id: id, kind)
-        }
-        let head: [(String, GGUFValue)] = [
-            ("tokenizer.ggml.model", .string("bert")), ("tokenizer.ggml.pre", .string("default")),
-            (
-                "tokenizer.ggml.token_type_count",
-                .uint32(UInt32(try config.int("type_vocab_size", in: 1...16, default: 1)))
-            ),
-        ]
-        var tail: [(String, GGUFValue)] = []
-        if let normalizer = json["normalizer"], normalizer["type"]?.stringValue == "BertNormalizer" {
-            let lowercases = normalizer["lowercase"]?.boolValue ?? true
-            tail = [
-                ("tokenizer.ggml.normalizer.lowercase", .bool(lowercases)),
-                (
-                    "tokenizer.ggml.normalizer.strip_accents",
-                    .bool(normalizer["strip_accents"]?.boolValue ?? lowercases)
-                ),
-            ]
-        }
-        return (try head + table.metadata(rows: rows, withScores: false) + tail, table)
     }
 
     // MARK: tokenizer.model
@@ -316,7 +284,7 @@ struct TokenizerFiles {
     // MARK: Added tokens and roles
 
     /// Added tokens as `tokenizer_config.json` or the older `added_tokens.json` list them.
-    private func addFromSettings(to table: inout TokenTable) throws(ConvertError) {
+    func addFromSettings(to table: inout TokenTable) throws(ConvertError) {
         for (key, token) in settings["added_tokens_decoder"]?.objectValue?.members.map({ ($0, $1) }) ?? [] {
             guard let id = Int(key), let text = token["content"]?.stringValue else { continue }
             try table.addSpecial(text, id: id, isControl: token["special"]?.boolValue ?? true)
@@ -328,16 +296,22 @@ struct TokenizerFiles {
         }
     }
 
-    private func specialKeys(_ table: TokenTable, path: String) throws(ConvertError) -> [(String, GGUFValue)] {
+    private func specialKeys(
+        _ table: TokenTable, path: String, isWordPiece: Bool
+    ) throws(ConvertError) -> [(String, GGUFValue)] {
         var keys: [(String, GGUFValue)] = []
         func put(_ name: String, _ id: Int) { keys.append(("tokenizer.ggml.\(name)_token_id", .uint32(UInt32(id)))) }
         let named = [
             ("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("sep", "seperator"), ("pad", "padding"),
             ("cls", "cls"), ("mask", "mask"),
         ]
+        let json = try JSONFile.readIfPresent(tokenizerPath)
+        let marks = isWordPiece ? wordPieceMarks(json) : [:]
         var eos: Int?
         for (role, key) in named {
-            guard let id = special(role, table) else { continue }
+            guard let id = special(role, table) ?? marks[role]?.lazy.compactMap({ table.id(of: $0) }).first else {
+                continue
+            }
             put(key, id)
             if role == "eos" { eos = id }
         }
@@ -348,7 +322,7 @@ struct TokenizerFiles {
         for id in ends where id != eos && !others.contains(id) && 0..<table.texts.count ~= id { others.append(id) }
         if let eot = others.first { put("eot", eot) }
         if others.count > 1 { put("eom", others[1]) }
-        let template = Self.template(try JSONFile.readIfPresent(tokenizerPath))
+        let template = Self.template(json)
         for (role, flag) in [("bos", "add_bos_token"), ("eos", "add_eos_token")] {
             if let stated = settings[flag]?.boolValue {
                 keys.append(("tokenizer.ggml.\(flag)", .bool(stated)))
@@ -367,7 +341,7 @@ struct TokenizerFiles {
         return id.flatMap { 0..<table.texts.count ~= $0 ? $0 : nil }
     }
 
-    private func text(of role: String) -> String? {
+    func text(of role: String) -> String? {
         let value = settings["\(role)_token"] ?? specialMap["\(role)_token"]
         return value?.stringValue ?? value?["content"]?.stringValue
     }
