@@ -37,7 +37,10 @@ let package = Package(
                 .product(name: "Hummingbird", package: "hummingbird", condition: .when(traits: ["Server"])),
             ],
             // The page to chat with becomes part of the program.
-            resources: [.embedInCode("Page/chat.html")]),
+            resources: [
+                "chat.html", "chat.css", "dom.js", "highlight.js", "symbols.js", "math.js", "inline.js", "markdown.js",
+                "store.js", "answer.js", "view.js", "app.js",
+            ].map { .embedInCode("Page/\($0)") }),
         .target(
             name: "ModelTools", dependencies: ["Engine", "Tokenization", "ChatTemplates", "GGUF", "COpenBLAS"]),
         .executableTarget(

@@ -40,10 +40,22 @@ class Browser:
         self.events = []
         self.session = None
         threading.Thread(target=self._read, daemon=True).start()
+        self.session = self.tab()
+
+    def tab(self):
+        """Opens another page of the same browser and returns its session; `session` says which one is spoken to."""
+        before, self.session = self.session, None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.session = session
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(domain + ".enable")
+        self.session = before or session
+        return session
+
+    def use(self, session):
+        self.session = session
+        self.call("Page.bringToFront")
 
     def _read(self):
         rest = b""
@@ -98,12 +110,12 @@ class Browser:
     def open(self, url):
         self.events.clear()
         self.call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && document.querySelector('#model option')")
+        self.wait("document.readyState === 'complete' && 'ready' in document.documentElement.dataset")
 
     def reload(self):
         self.evaluate("window.isOld = true")
         self.call("Page.reload")
-        self.wait("!window.isOld && document.readyState === 'complete' && document.querySelector('#model option')")
+        self.wait("!window.isOld && document.readyState === 'complete' && 'ready' in document.documentElement.dataset")
 
     def evaluate(self, expression):
         reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -145,7 +157,10 @@ class Browser:
         """Types into what has the focus."""
         self.call("Input.insertText", text=text)
 
-    KEYS = {"Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Tab": ("Tab", 9, "")}
+    KEYS = {
+        "Enter": ("Enter", 13, "\r"), "Escape": ("Escape", 27, ""), "Tab": ("Tab", 9, ""),
+        "ArrowUp": ("ArrowUp", 38, ""),
+    }
 
     def press(self, key, shift=False, control=False):
         code, number, text = self.KEYS.get(key, ("Key" + key.upper(), ord(key.upper()[0]), ""))
@@ -158,6 +173,18 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", **event)
         event.pop("text", None)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    def select(self, selector, value):
+        """Chooses from a list."""
+        self.evaluate(
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)}); one.value = {json.dumps(value)}; "
+            "one.dispatchEvent(new Event('change', { bubbles: true })); })()"
+        )
+
+    def give(self, selector, *paths):
+        """Files for a field that takes files."""
+        node = self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
+        self.call("DOM.setFileInputFiles", files=[str(path) for path in paths], objectId=node["result"]["objectId"])
 
     def screen(self, width, height, is_phone=False):
         self.call(

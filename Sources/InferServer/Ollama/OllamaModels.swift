@@ -32,10 +32,6 @@ struct OllamaModels {
         }
         let information = listing.information
         let template = information.chatTemplate ?? ""
-        var capabilities: [JSONValue] = ["completion"]
-        if template.contains("tools") { capabilities.append("tools") }
-        if OutputSyntax(template: template).reasoning != nil { capabilities.append("thinking") }
-        if listing.isEncoder { capabilities = ["embedding"] }
         return .json([
             "modelfile": .string("FROM \(listing.entry.name)\n"), "parameters": "", "template": .string(template),
             "details": details(information),
@@ -45,7 +41,7 @@ struct OllamaModels {
                     ("general.parameter_count", .int(information.parameters)),
                     ("\(information.architecture).context_length", .int(information.contextLength)),
                 ])),
-            "capabilities": .array(capabilities),
+            "capabilities": .array(listing.capabilities.map { .string($0) }),
         ])
     }
 

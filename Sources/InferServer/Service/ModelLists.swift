@@ -24,6 +24,7 @@ struct ModelLists {
         return [
             "id": .string(listing.entry.name), "object": "model", "created": 0, "owned_by": "infer",
             "max_model_len": .int(information.contextLength), "context_length": .int(information.contextLength),
+            "capabilities": .array(listing.capabilities.map { .string($0) }),
             "aliases": .array(listing.entry.aliases.map { .string($0) }),
             "meta": [
                 "architecture": .string(information.architecture), "n_params": .int(information.parameters),
@@ -50,5 +51,17 @@ struct ModelLists {
                 ],
             ],
         ])
+    }
+}
+
+extension ModelCatalog.Listing {
+    /// What the model is for, in Ollama's words: "completion", "tools" and "thinking", or "embedding" alone.
+    var capabilities: [String] {
+        if isEncoder { return ["embedding"] }
+        let template = information.chatTemplate ?? ""
+        var capabilities = ["completion"]
+        if template.contains("tools") { capabilities.append("tools") }
+        if OutputSyntax(template: template).reasoning != nil { capabilities.append("thinking") }
+        return capabilities
     }
 }
