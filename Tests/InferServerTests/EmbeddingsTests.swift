@@ -78,6 +78,9 @@ import Testing
         }
         let shown = try await TestService.ask("/api/show", ["model": "bert"], of: service).json
         #expect(shown["capabilities"] == ["embedding"])
+        // The page offers no model that cannot chat.
+        let listed = try await TestService.ask("/v1/models", of: service).json["data"]?.arrayValue ?? []
+        #expect(listed.contains { $0["capabilities"] == ["embedding"] })
         let bodies: [(String, JSONValue)] = [
             ("/v1/completions", ["model": "bert", "prompt": "a fox"]),
             ("/v1/chat/completions", ["model": "bert", "messages": question]),

@@ -127,6 +127,12 @@ import Testing
         #expect(page.headers["content-type"]?.hasPrefix("text/html") == true)
         #expect(
             !page.text.contains("src=\"http") && !page.text.contains("@import") && !page.text.contains("href=\"http"))
+        // Every part is in its place.
+        #expect(page.text.hasSuffix("</html>\n") && !page.text.contains("/* scripts */"))
+        for part in [":root {", "function markdown(", "class MathReader", "class Store", "begin();"] {
+            #expect(page.text.contains(part), "\(part)")
+        }
+        #expect(page.headers["content-security-policy"]?.contains("default-src 'none'") == true)
         #expect(try await TestService.ask("/").text == "Ollama is running")
     }
 }

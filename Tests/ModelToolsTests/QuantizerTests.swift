@@ -164,7 +164,7 @@ import Testing
             file.floats(
                 "blk.0.ffn_up_exps.weight.in_sum2", [columns, experts],
                 (0..<columns * experts).map { Float($0 % 7) })
-            file.floats("blk.0.ffn_up_exps.weight.counts", [1, experts], (0..<experts).map { Float($0 * 3) })
+            file.floats("blk.0.ffn_up_exps.weight.counts", [1, experts], (0..<experts).map { Float(3 + $0 * 3) })
             return try file.write(to: directory, name: "\(columns)-\(experts).gguf")
         }
         let file = try GGUFFile(path: path)

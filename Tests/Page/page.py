@@ -200,6 +200,17 @@ def _():
     browser.wait(f"document.querySelectorAll('#list .open').length === {count - 1}")
     browser.reload()
     assert "think" not in texts("#list .open")
+    # Later, too.
+    browser.click("#trash")
+    browser.wait("document.querySelector('#list .group').textContent.startsWith('Deleted')")
+    assert texts("#list .open") == ["think"]
+    browser.click("#list button", "Restore")
+    browser.wait("[...document.querySelectorAll('#list .open')].length > 1")
+    assert "think" in texts("#list .open") and browser.evaluate("document.getElementById('trash').hidden")
+    browser.click("#list .open", "think")
+    browser.wait("document.querySelector('details.thought')")
+    browser.click("#list li.current button[title=Delete]")
+    browser.wait(f"document.querySelectorAll('#list .open').length === {count - 1}")
 
 
 @check("Shift+Enter starts a line")

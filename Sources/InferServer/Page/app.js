@@ -219,6 +219,7 @@ $("page").addEventListener("click", (event) => {
   document.body.classList.remove("menu");
   $("menu").setAttribute("aria-expanded", "false");
 });
+$("trash").onclick = () => { showsDeleted = !showsDeleted; showList(); };
 $("clear").onclick = () => removeChats(chats.list());
 $("log").addEventListener("click", (event) => {
   const button = event.target.closest(".copy");

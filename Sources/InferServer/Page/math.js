@@ -166,7 +166,8 @@ class MathReader {
   command(name) {
     if (name in LETTERS) {
       const isUpright = !/\p{L}/u.test(LETTERS[name]) || /[\p{Lu}]/u.test(LETTERS[name]);
-      return el("mi", isUpright ? { mathvariant: "normal" } : {}, LETTERS[name]);
+      const isBold = this.font === "bold" || this.font === "boldItalic";
+      return el("mi", { ...(isUpright && { mathvariant: "normal" }), ...(isBold && { class: "bold" }) }, LETTERS[name]);
     }
     if (name in OPERATORS) return mo(OPERATORS[name], /^[lr]?[vV]ert$/.test(name) ? { stretchy: "false" } : {});
     if (name in LARGE) return Object.assign(mo(LARGE[name], { movablelimits: "false" }), { limits: true });
@@ -188,6 +189,11 @@ class MathReader {
     if (name in UNDERS) {
       return Object.assign(el("munder", {}, this.argument(), mo(UNDERS[name], { stretchy: "true" })),
         { stacks: name.startsWith("underbr") });
+    }
+    const size = /^(big|Big|bigg|Bigg)[lrm]?$/.exec(name)?.[1];
+    if (size) {
+      const height = { big: "1.2em", Big: "1.8em", bigg: "2.4em", Bigg: "3em" }[size];
+      return mo(this.fence(), { stretchy: "true", minsize: height, maxsize: height });
     }
     if (name in ARROWS) {
       const below = this.option();
@@ -244,8 +250,7 @@ class MathReader {
       case "label": this.raw(); return null;
       case "hspace": case "vspace": this.raw(); return mspace("0.5em");
       case "displaystyle": case "textstyle": case "scriptstyle": case "nonumber": case "notag": case "hline":
-      case "limits": case "nolimits": case "allowbreak": case "big": case "Big": case "bigg": case "Bigg": case "bigl":
-      case "bigr": case "Bigl": case "Bigr": case "biggl": case "biggr": case "Biggl": case "Biggr": case "bigm":
+      case "limits": case "nolimits": case "allowbreak": case "newline": case "centering": case "noindent":
         return null;
       case "mathstrut": case "strut": return el("mrow");
       case "ce": return el("mtext", {}, this.raw());

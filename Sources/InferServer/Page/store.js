@@ -66,10 +66,12 @@ class Store {
     const start = Date.now() - list.length;
     for (const [place, old] of list.entries()) {
       const time = start + list.length - place;
-      const chat = { id: newId(), title: old.title ?? "", created: time, changed: time };
+      // The same in every tab that takes them over at this moment.
+      const id = `old${place}-${[...JSON.stringify(old)].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 2 ** 40, 7)}`;
+      const chat = { id, title: old.title ?? "", created: time, changed: time };
       let parent = null;
-      for (const one of old.messages ?? []) {
-        const message = { ...one, id: newId(), chat: chat.id, parent, created: time };
+      for (const [index, one] of (old.messages ?? []).entries()) {
+        const message = { ...one, id: `${id}-${index}`, chat: id, parent, created: time };
         parent = message.id;
         await this.put("messages", message);
       }

@@ -11,7 +11,7 @@ hbar:ℏ hslash:ℏ ell:ℓ Re:ℜ Im:ℑ aleph:ℵ beth:ℶ wp:℘ partial:∂ 
 top:⊤ bot:⊥ angle:∠ measuredangle:∡ triangle:△ square:□ Box:□ blacksquare:■ diamond:⋄ Diamond:◇ clubsuit:♣
 diamondsuit:♢ heartsuit:♡ spadesuit:♠ sharp:♯ flat:♭ natural:♮ degree:° dag:† ddag:‡ S:§ P:¶ copyright:© pounds:£
 checkmark:✓ bigstar:★ eth:ð complement:∁ Bbbk:𝕜 lbrace:{ rbrace:} ldots:… dots:… cdots:⋯ vdots:⋮ ddots:⋱ dotsc:…
-dotsb:⋯ dotsm:⋯ dotsi:⋯ backslash:∖ prime:′ QED:∎ blacklozenge:⧫ AA:Å ae:æ oe:œ ss:ß o:ø O:Ø`);
+dotsb:⋯ dotsm:⋯ dotsi:⋯ backslash:∖ prime:′ QED:∎ blacklozenge:⧫ AA:Å ae:æ oe:œ ss:ß o:ø O:Ø varGamma:Γ varDelta:Δ varOmega:Ω digamma:ϝ mho:℧ blacktriangle:▲ triangledown:▽ lozenge:◊`);
 const OPERATORS = words(`times:× div:÷ cdot:⋅ pm:± mp:∓ ast:∗ star:⋆ circ:∘ bullet:∙ oplus:⊕ ominus:⊖ otimes:⊗
 oslash:⊘ odot:⊙ dagger:† ddagger:‡ cap:∩ cup:∪ uplus:⊎ sqcap:⊓ sqcup:⊔ vee:∨ lor:∨ wedge:∧ land:∧ setminus:∖
 smallsetminus:∖ wr:≀ amalg:⨿ le:≤ leq:≤ leqslant:⩽ ge:≥ geq:≥ geqslant:⩾ neq:≠ ne:≠ ll:≪ gg:≫ lll:⋘ ggg:⋙ equiv:≡
@@ -27,7 +27,9 @@ rightleftharpoons:⇌ leadsto:⇝ rightsquigarrow:⇝ twoheadrightarrow:↠ upha
 circlearrowright:↻ therefore:∴ because:∵ colon:: vert:| lvert:| rvert:| Vert:‖ lVert:‖ rVert:‖ langle:⟨ rangle:⟩
 lceil:⌈ rceil:⌉ lfloor:⌊ rfloor:⌋ ulcorner:⌜ urcorner:⌝ llcorner:⌞ lrcorner:⌟ lgroup:⟮ rgroup:⟯ lbrack:[ rbrack:]
 ltimes:⋉ rtimes:⋊ gtrsim:≳ lesssim:≲ gtrless:≷ lessgtr:≶ boxplus:⊞ boxtimes:⊠ trianglelefteq:⊴ triangleleft:◁
-triangleright:▷ rhd:⊳ lhd:⊲ between:≬ pitchfork:⋔ surd:√ lt:< gt:>`);
+triangleright:▷ rhd:⊳ lhd:⊲ between:≬ pitchfork:⋔ surd:√ lt:< gt:> cdotp:⋅ ldotp:. colon:: approxeq:≊ nsim:≁ ncong:≇ nless:≮ ngtr:≯ nleq:≰ ngeq:≱
+nsubset:⊄ nsupset:⊅ supsetneqq:⫌ subseteqq:⫅ circledast:⊛ dotplus:∔ divideontimes:⋇ Longleftarrow:⟸ dashrightarrow:⇢
+rightrightarrows:⇉ leftrightarrows:⇆ nrightarrow:↛ nRightarrow:⇏ restriction:↾ vartriangle:△ trianglerighteq:⊵`);
 const LARGE = words(`sum:∑ prod:∏ coprod:∐ bigcup:⋃ bigcap:⋂ bigvee:⋁ bigwedge:⋀ bigoplus:⨁ bigotimes:⨂ bigodot:⨀
 biguplus:⨄ bigsqcup:⨆`);
 const INTEGRALS = words("int:∫ iint:∬ iiint:∭ oint:∮ oiint:∯ oiiint:∰ smallint:∫");

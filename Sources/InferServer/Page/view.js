@@ -11,18 +11,20 @@ const isPhone = () => matchMedia("(max-width: 720px)").matches;
 const nodes = new Map();    // the open chat's messages by id → their elements
 
 // ---- The list of chats ----
-let query = "", hits = null;
+let query = "", hits = null, showsDeleted = false;
 
 function showList() {
-  const list = chats.list().filter((chat) => !query || chat.title.toLowerCase().includes(query) || hits?.has(chat.id));
+  const deleted = chats.list(true);
+  if (!deleted.length) showsDeleted = false;
+  const list = (showsDeleted ? deleted : chats.list()).filter((chat) => !query || chat.title.toLowerCase().includes(query) || hits?.has(chat.id));
   let group = "";
   const wanted = [];
   const heading = (text) => make("li", { className: "group", textContent: text });
   for (const chat of list) {
-    const name = groupOf(chat);
+    const name = showsDeleted ? "Deleted: kept for 30 days" : groupOf(chat);
     if (name !== group) wanted.push(heading(name));
     group = name;
-    wanted.push(listItem(chat));
+    wanted.push(showsDeleted ? deletedItem(chat) : listItem(chat));
   }
   if (!list.length && query) wanted.push(heading("Nothing found"));
   // What stays the same stays where it is: somebody may just be clicking on it.
@@ -31,7 +33,19 @@ function showList() {
   wanted.forEach((node, index) => {
     if ($("list").children[index] !== node) $("list").insertBefore(node, $("list").children[index] ?? null);
   });
-  $("clear").hidden = $("export").hidden = !chats.list().length;
+  $("clear").hidden = $("export").hidden = showsDeleted || !chats.list().length;
+  $("trash").hidden = !deleted.length;
+  $("trash").textContent = showsDeleted ? "Back" : `Deleted (${deleted.length})`;
+  $("trash").setAttribute("aria-pressed", String(showsDeleted));
+}
+function restore(list) {
+  for (const chat of list) { delete chat.deleted; chats.keep(chat); }
+  showList();
+}
+function deletedItem(chat) {
+  const restores = make("button", { className: "quiet", textContent: "Restore", onclick: () => restore([chat]) });
+  restores.setAttribute("aria-label", `Restore ${chat.title}`);
+  return make("li", {}, make("span", { className: "open", textContent: chat.title || "New chat" }), restores);
 }
 const listItems = new Map();  // chat → its element
 function groupOf(chat) {
@@ -106,8 +120,8 @@ function removeChats(list) {
   if (wasOpen) openChat(null); else showList();
   const what = list.length === 1 ? `“${list[0].title.slice(0, 40)}” is deleted.` : `${list.length} chats are deleted.`;
   toast(what, "Undo", () => {
-    for (const chat of list) { delete chat.deleted; chats.keep(chat); }
-    if (wasOpen && list.length === 1) openChat(list[0]); else showList();
+    restore(list);
+    if (wasOpen && list.length === 1) openChat(list[0]);
   });
 }
 function toast(text, action, run) {

@@ -22,7 +22,7 @@ package struct ImportanceMatrix: Sendable {
             }
             columns = sums.count / counts.count
             var values = sums
-            var (total, unseen, empty) = (0.0, [Int](), 0)
+            var (unseen, empty) = (0, 0)
             for (expert, count) in counts.enumerated() {
                 guard count.isFinite, count >= 0 else { throw .number(name, "count \(count)", expert: expert) }
                 for column in expert * columns..<(expert + 1) * columns {
@@ -33,20 +33,13 @@ package struct ImportanceMatrix: Sendable {
                     values[column] = count > 0 ? sums[column] / count : 0
                     // A count that is a fraction.
                     guard values[column].isFinite else { throw .number(name, "mean \(values[column])", expert: expert) }
-                    total += Double(values[column])
                     if count > 0, sums[column] == 0 { empty += 1 }
                 }
-                if count == 0 { unseen.append(expert) }
-            }
-            // An expert that no text reached: all columns alike, and as much as those of the others.
-            let seen = (counts.count - unseen.count) * columns
-            let mean = seen > 0 && total > 0 ? Float(total / Double(seen)) : 1
-            for expert in unseen {
-                for column in expert * columns..<(expert + 1) * columns { values[column] = mean }
+                if count == 0 { unseen += 1 }
             }
             gaps = Gaps(
-                experts: counts.count > 1 ? counts.count : 0, unseen: counts.count > 1 ? unseen.count : 0,
-                matrices: counts.count == 1 ? unseen.count : 0, columns: empty)
+                experts: counts.count > 1 ? counts.count : 0, unseen: counts.count > 1 ? unseen : 0,
+                matrices: counts.count == 1 ? unseen : 0, columns: empty)
             hash.add(name)
             for value in values { hash.add(value.bitPattern) }
             self.values = values
@@ -134,7 +127,7 @@ package struct ImportanceMatrix: Sendable {
         fingerprint = String(hash.value, radix: 16)
     }
 
-    /// [experts][columns], or nil where the matrix was not watched.
+    /// [experts][columns], 0 where nothing is known, or nil where the matrix was not watched.
     /// - Throws: `ImportanceError.otherModel` when the shapes disagree.
     func weights(for tensor: String, columns: Int, experts: Int) throws(ImportanceError) -> [Float]? {
         guard let entry = means[tensor] else { return nil }
