@@ -85,7 +85,7 @@ struct Quantize: ParsableCommand {
         }
         let report = QuantizeReport(
             file: file, plan: plan, target: dryRun ? nil : target, seconds: ContinuousClock().now - start)
-        print(json ? try JSONOutput.text(report) : report.text)
+        try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
     }
 
     /// - Returns: what was, or would be, written.
