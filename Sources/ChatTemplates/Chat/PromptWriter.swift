@@ -236,13 +236,14 @@ package struct PromptWriter: Sendable {
         }
         if !traits.rendersCalls {
             for i in messages.indices {
-                let calls = messages[i].toolCalls.map(ToolPrompt.text)
+                let own = syntax.text(of: messages[i].toolCalls)
+                let calls = own.map { [$0] } ?? messages[i].toolCalls.map(ToolPrompt.text)
                 if !calls.isEmpty {
                     let content = messages[i].content
                     messages[i].content = ((content.isEmpty ? [] : [content]) + calls).joined(separator: "\n")
                     messages[i].toolCalls = []
                 }
-                guard messages[i].role == .tool else { continue }
+                guard messages[i].role == .tool, !syntax.printsResults else { continue }
                 messages[i] = ChatMessage(.user, ToolPrompt.text(ofResult: messages[i].content))
             }
         }
