@@ -16,7 +16,8 @@ struct CallFormTests {
         "minimax": "<minimax:tool_call>", "glm": "<arg_key>", "dsml": "｜DSML｜function_calls>",
         "deepseek": "<｜tool▁calls▁begin｜>", "deepseek-r1": "<｜tool▁calls▁begin｜>```json",
         "kimi": "<|tool_calls_section_begin|>", "mistral": "[TOOL_CALLS]", "mistral-args": "[TOOL_CALLS][ARGS]",
-        "gemma": "<|tool_call><|\"|>", "harmony": "<|channel|><|message|><|start|>",
+        "lfm2": "<|tool_list_start|>", "gigachat": "<|function_call|>", "gemma": "<|tool_call><|\"|>",
+        "harmony": "<|channel|><|message|><|start|>",
     ]
 
     private static let parameters: JSONValue = [
@@ -24,14 +25,16 @@ struct CallFormTests {
         "properties": [
             "city": ["type": "string"], "days": ["type": "integer", "minimum": 1, "maximum": 14],
             "unit": ["type": "string", "enum": ["c", "f"]], "code": ["type": "string", "pattern": "^[A-Z]{3}$"],
+            "mode": ["enum": ["fast", "slow"]], "maybe": ["enum": ["a", nil]], "text": ["$ref": "#/$defs/text"],
             "more": ["anyOf": [["type": "null"], ["$ref": "#/$defs/deep"]]],
         ],
-        "required": ["city", "days", "code", "more"], "additionalProperties": false,
+        "required": ["city", "days", "code", "mode", "maybe", "more"], "additionalProperties": false,
         "$defs": [
+            "text": ["type": "string"],
             "deep": [
                 "type": "object", "properties": ["list": ["type": "array", "items": ["type": ["string", "boolean"]]]],
                 "required": ["list"], "additionalProperties": false,
-            ]
+            ],
         ],
     ]
 

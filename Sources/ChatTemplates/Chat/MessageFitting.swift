@@ -1,13 +1,14 @@
 extension TemplateTraits {
     /// The messages in a form that the template takes and shows in full. Every change is made at the message that needs
     /// it and depends on nothing behind, so that the prompt of the next turn begins with that of this one.
-    func fitted(_ conversation: Conversation) -> [ChatMessage] {
+    /// - Parameter syntax: in which calls are written that the template has no place for.
+    func fitted(_ conversation: Conversation, _ syntax: OutputSyntax) -> [ChatMessage] {
         var messages = joiningThoughts(conversation.messages)
         if !knowsDeveloper {
             for i in messages.indices where messages[i].role == .developer { messages[i].role = .system }
         }
         if !rendersTools, !conversation.tools.isEmpty { describe(conversation.tools, in: &messages) }
-        messages = rendersCalls ? fittingCalls(messages) : messages.map(inWords)
+        messages = rendersCalls ? fittingCalls(messages) : messages.map { inWords($0, syntax) }
         messages = fittingSystem(messages)
         if bridge != .none { messages = bridging(messages) }
         if joinsNeighbours { messages = joiningNeighbours(messages) }
@@ -48,9 +49,10 @@ extension TemplateTraits {
         }
     }
 
-    private func inWords(_ message: ChatMessage) -> ChatMessage {
+    private func inWords(_ message: ChatMessage, _ syntax: OutputSyntax) -> ChatMessage {
         var message = message
-        let calls = message.toolCalls.map(ToolPrompt.text)
+        let own = syntax.text(of: message.toolCalls)
+        let calls = own.map { [$0] } ?? message.toolCalls.map(ToolPrompt.text)
         if !calls.isEmpty {
             let content = message.content
             message.content = ((content.isEmpty ? [] : [content]) + calls).joined(separator: "\n")

@@ -66,9 +66,9 @@ package struct PromptWriter: Sendable {
             firstError = error
         }
         guard firstError.kind != .limit else { throw firstError }
-        var tried = traits.fitted(conversation)
+        var tried = traits.fitted(conversation, syntax)
         for stricter in traits.stricter {
-            let messages = stricter.fitted(conversation)
+            let messages = stricter.fitted(conversation, syntax)
             guard messages != tried || stricter.toolForm != traits.toolForm else { continue }
             tried = messages
             do throws(TemplateError) {

@@ -19,7 +19,7 @@ struct TemplateRunner: Sendable {
     func rendering(
         of conversation: Conversation, _ traits: TemplateTraits, addsGenerationPrompt: Bool, steps: inout Int
     ) throws(TemplateError) -> Rendering {
-        var messages = traits.fitted(conversation)
+        var messages = traits.fitted(conversation, syntax)
         let splices =
             traits.textBesideCalls == .spliced
             ? messages.indices.filter { !messages[$0].toolCalls.isEmpty && !messages[$0].content.isEmpty } : []

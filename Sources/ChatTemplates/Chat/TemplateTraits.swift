@@ -1,6 +1,6 @@
 /// What a template can take, found out by rendering small conversations (``TemplateProbe``): templates differ in what
 /// they know and in the form they want it in, and nothing in a model file says so. What a template refuses, drops or
-/// prints as something else is given to it in another form, always the same; see ``fitted(_:)``.
+/// prints as something else is given to it in another form, always the same; see ``fitted(_:_:)``.
 struct TemplateTraits: Sendable, Equatable {
     /// Where system messages may stand.
     enum SystemPlace: Sendable {

@@ -20,17 +20,18 @@ struct CallReader {
         case idEnd
         case json(JSONScanner)
         case gemma(GemmaArguments.Scanner)
+        case python(PythonCalls.Scanner)
         case tags
         case tagKey(start: Int)
         case tagFlag(start: Int, key: String)
         case tagValueOpen(key: String)
-        case tagValue(start: Int, key: String, isString: Bool?)
+        case tagValue(OpenValue)
         /// After complete arguments.
         case close
         case over
     }
 
-    private enum Match {
+    enum Match {
         case yes(end: Int)
         /// The buffer ends within the mark.
         case partial
@@ -38,19 +39,19 @@ struct CallReader {
     }
 
     /// No name, key or id in any syntax is longer.
-    private static let maximumNameLength = 512
+    static let maximumNameLength = 512
 
     let calls: OutputSyntax.Calls
     let schemas: ToolSchemas
-    private(set) var stage: Stage
-    private(set) var cursor: Int
+    var stage: Stage
+    var cursor: Int
     /// Start and end of the mark of the call being read.
     private var start: Int
     private(set) var markEnd: Int
     private var nameStart = 0
     private(set) var name = ""
     private(set) var id: String?
-    private(set) var arguments = JSONObject()
+    var arguments = JSONObject()
     private(set) var argumentsStart = 0
     private var readCalls = 0
     /// Calls read and not yet taken.
@@ -105,7 +106,7 @@ struct CallReader {
     }
 
     private var stageAfterOpen: Stage {
-        if calls.arguments == .callObjects { return .json(JSONScanner()) }
+        if calls.arguments.holdNames { return stageAfterName }
         return calls.namePrefix == nil ? .name : .namePrefix
     }
 
@@ -113,6 +114,7 @@ struct CallReader {
         switch calls.arguments {
         case .callObjects, .json: .json(JSONScanner())
         case .gemma: .gemma(GemmaArguments.Scanner())
+        case .pythonCalls: .python(PythonCalls.Scanner())
         case .tagged: .tags
         }
     }
@@ -132,7 +134,7 @@ struct CallReader {
         }
     }
 
-    private func match(_ mark: String, _ buffer: [UInt8], at place: Int) -> Match {
+    func match(_ mark: String, _ buffer: [UInt8], at place: Int) -> Match {
         var place = place
         for byte in mark.utf8 {
             guard place < buffer.count else { return .partial }
@@ -142,7 +144,7 @@ struct CallReader {
         return .yes(end: place)
     }
 
-    private mutating func skipWhitespace(_ buffer: [UInt8]) {
+    mutating func skipWhitespace(_ buffer: [UInt8]) {
         while cursor < buffer.count, Self.isWhitespace(buffer[cursor]) { cursor += 1 }
     }
 
@@ -153,7 +155,7 @@ struct CallReader {
     }
 
     /// Skips white space and the mark. False: more text is needed.
-    private mutating func expect(_ mark: String, _ buffer: [UInt8]) throws(CallError) -> Bool {
+    mutating func expect(_ mark: String, _ buffer: [UInt8]) throws(CallError) -> Bool {
         skipWhitespace(buffer)
         switch match(mark, buffer, at: cursor) {
         case .yes(let end):
@@ -181,7 +183,7 @@ struct CallReader {
         case .idEnd:
             if let end = calls.nameEnd { guard try expect(end, buffer) else { return false } }
             stage = stageAfterName
-        case .json, .gemma: return try readArguments(buffer)
+        case .json, .gemma, .python: return try readArguments(buffer)
         case .tags, .tagKey, .tagFlag, .tagValueOpen, .tagValue: return try readTags(buffer)
         case .close: return readClose(buffer)
         case .over: break
@@ -253,8 +255,8 @@ struct CallReader {
         return true
     }
 
-    private mutating func finishCall() {
-        if calls.arguments != .callObjects {
+    mutating func finishCall() {
+        if !calls.arguments.holdNames {
             pending.append(ToolCall(id: id, name: name, arguments: arguments))
         }
         readCalls += 1
@@ -328,6 +330,9 @@ struct CallReader {
             case .gemma(var scanner):
                 progress = scanner.read(buffer[cursor])
                 stage = .gemma(scanner)
+            case .python(var scanner):
+                progress = scanner.read(buffer[cursor])
+                stage = .python(scanner)
             default: return true
             }
             cursor += 1
@@ -349,6 +354,10 @@ struct CallReader {
             arguments = object
             return
         }
+        if case .python = stage {
+            pending += try PythonCalls.parse(text)
+            return
+        }
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONValue(parsing: text)
@@ -360,118 +369,5 @@ struct CallReader {
             return
         }
         for element in value.arrayValue ?? [value] { pending.append(try ToolCall.reading(element)) }
-    }
-
-    // MARK: Tags
-
-    private mutating func readTags(_ buffer: [UInt8]) throws(CallError) -> Bool {
-        guard case .tagged(let tags) = calls.arguments else { return true }
-        switch stage {
-        case .tagKey(let start):
-            guard let key = try text(upTo: tags.keyEnd, from: start, buffer) else { return false }
-            if tags.stringFlagEnd != nil {
-                stage = .tagFlag(start: cursor, key: key)
-            } else if tags.valueOpen != nil {
-                stage = .tagValueOpen(key: key)
-            } else {
-                stage = .tagValue(start: cursor, key: key, isString: nil)
-            }
-        case .tagFlag(let start, let key):
-            guard let flag = try text(upTo: tags.stringFlagEnd ?? "", from: start, buffer) else { return false }
-            stage = .tagValue(start: cursor, key: key, isString: flag == "true")
-        case .tagValueOpen(let key):
-            guard try expect(tags.valueOpen ?? "", buffer) else { return false }
-            stage = .tagValue(start: cursor, key: key, isString: nil)
-        case .tagValue(let start, let key, let isString):
-            return readValue(tags, start: start, key: key, isString: isString, buffer)
-        default: return try readTagOrClose(tags, buffer)
-        }
-        return true
-    }
-
-    private mutating func readTagOrClose(_ tags: OutputSyntax.Tags, _ buffer: [UInt8]) throws(CallError) -> Bool {
-        skipWhitespace(buffer)
-        guard cursor < buffer.count else { return false }
-        switch match(tags.open, buffer, at: cursor) {
-        case .yes(let end):
-            cursor = end
-            stage = .tagKey(start: end)
-            return true
-        case .partial: return false
-        case .no: break
-        }
-        if let close = calls.close, case .partial = match(close, buffer, at: cursor) { return false }
-        if let close = calls.close, case .yes = match(close, buffer, at: cursor) {
-            stage = .close
-            return true
-        }
-        // Models forget the inner closing mark and go on with the outer one.
-        if let section = calls.section {
-            switch match(section.close, buffer, at: cursor) {
-            case .yes:
-                finishCall()
-                return true
-            case .partial: return false
-            case .no: break
-            }
-        }
-        throw CallError("expected '\(tags.open)' or '\(calls.close ?? "")'")
-    }
-
-    /// Text from `start` to the mark, which `cursor` is moved behind; nil if it has not come yet.
-    private mutating func text(upTo mark: String, from start: Int, _ buffer: [UInt8]) throws(CallError) -> String? {
-        while cursor < buffer.count {
-            switch match(mark, buffer, at: cursor) {
-            case .yes(let end):
-                defer { cursor = end }
-                return String(decoding: buffer[start..<cursor], as: UTF8.self)
-            case .partial: return nil
-            case .no: cursor += 1
-            }
-            guard cursor - start <= Self.maximumNameLength else { throw CallError("expected '\(mark)'") }
-        }
-        return nil
-    }
-
-    /// A value ends at the closing tag that is followed by something that can follow it; the same text inside of a
-    /// value (code, for example) is part of it.
-    private mutating func readValue(
-        _ tags: OutputSyntax.Tags, start: Int, key: String, isString: Bool?, _ buffer: [UInt8]
-    ) -> Bool {
-        while cursor < buffer.count {
-            switch match(tags.close, buffer, at: cursor) {
-            case .no: cursor += 1
-            case .partial: return false
-            case .yes(let end):
-                var after = end
-                while after < buffer.count, Self.isWhitespace(buffer[after]) { after += 1 }
-                let followers = [tags.open, calls.close, calls.section?.close].compactMap { $0 }
-                let matches = followers.map { match($0, buffer, at: after) }
-                let follows = matches.contains { if case .yes = $0 { true } else { false } }
-                if follows {
-                    set(key, buffer[start..<cursor], isString: isString, tags)
-                    cursor = end
-                    stage = .tags
-                    return true
-                }
-                if matches.contains(where: { if case .partial = $0 { true } else { false } }) { return false }
-                cursor += 1
-            }
-        }
-        return false
-    }
-
-    private mutating func set(_ key: String, _ bytes: ArraySlice<UInt8>, isString: Bool?, _ tags: OutputSyntax.Tags) {
-        var bytes = bytes
-        if tags.trimsNewlines {
-            if bytes.first == 0x0A { bytes.removeFirst() }
-            if bytes.last == 0x0A { bytes.removeLast() }
-        }
-        let text = String(decoding: bytes, as: UTF8.self)
-        switch isString {
-        case true?: arguments[key] = .string(text)
-        case false?: arguments[key] = (try? JSONValue(parsing: text)) ?? .string(text)
-        case nil: arguments[key] = schemas.value(of: text, for: key, of: name)
-        }
     }
 }

@@ -41,17 +41,16 @@ extension CallReader {
     private func openTags(_ buffer: [UInt8]) -> String {
         var text = JSONValue.object(arguments).text()
         text.removeLast()
-        guard case .tagged(let tags) = calls.arguments, case .tagValue(let start, let key, let isString) = stage,
-            arguments[key] == nil, isString ?? schemas.isText(key, of: name)
+        guard case .tagged(let tags) = calls.arguments, case .tagValue(let open) = stage,
+            arguments[open.key] == nil, open.isText
         else { return text }
-        var value = buffer[start..<cursor]
-        if tags.trimsNewlines {
-            if value.first == 0x0A { value.removeFirst() }
-            // It may be the last, which does not count.
-            if value.last == 0x0A { value.removeLast() }
-        }
+        var value = buffer[open.start..<open.certainEnd(cursor)]
+        if tags.trimsNewlines, value.first == 0x0A { value.removeFirst() }
+        // It may be the last, which does not count.
+        if value.last == 0x0A { value.removeLast() }
+        value.removeLast(TextChannel.incompleteLength(value))
         let written = JSONValue.string(String(decoding: value, as: UTF8.self)).text().dropLast()
-        return text + (arguments.isEmpty ? "" : ",") + JSONValue.string(key).text() + ":" + written
+        return text + (arguments.isEmpty ? "" : ",") + JSONValue.string(open.key).text() + ":" + written
     }
 
     /// A call that is one object, `{"name": …, "arguments": {…}}`, where the name comes first.

@@ -71,6 +71,11 @@ package struct OutputParser: Sendable {
             phase = .content
             advance()
         }
+        while case .calls(var reader) = phase, reader.endsUnclosedValue(buffer, isTruncated: isTruncated) {
+            phase = .calls(reader)
+            advance()
+        }
+        dropSeparators()
         switch phase {
         case .content: emitContent(upTo: endOfText(isTruncated: isTruncated))
         case .reasoning, .heldReasoning: emitReasoning(upTo: endOfText(isTruncated: isTruncated))
@@ -321,11 +326,25 @@ package struct OutputParser: Sendable {
             place += 1
         }
         guard place < buffer.count else { return false }
+        let mark = Array((hasCalls ? calls.open : "").utf8)
+        let rest = buffer[place...].prefix(mark.count)
+        if !mark.isEmpty, rest.elementsEqual(mark.prefix(rest.count)) {
+            if rest.count == mark.count { position = place }
+            return rest.count == mark.count ? nil : false
+        }
         guard buffer[place] == UInt8(ascii: "{") else { return nil }
         guard looksLikeBareCall(from: place) else { return nil }
-        emitContent(upTo: place)
+        if hasCalls { position = place } else { emitContent(upTo: place) }
         phase = .calls(CallReader(bareObject: calls, schemas, start: place))
         return true
+    }
+
+    /// At the end, semicolons between calls and nothing are no content.
+    private mutating func dropSeparators() {
+        guard case .content = phase, syntax.takesBareObject, hasCalls, content.isEmpty,
+            buffer[position...].allSatisfy({ CallReader.isWhitespace($0) || $0 == UInt8(ascii: ";") })
+        else { return }
+        position = buffer.count
     }
 
     /// False once the first key is one that no call has.

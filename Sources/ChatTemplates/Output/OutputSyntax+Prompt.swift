@@ -22,7 +22,7 @@ extension OutputSyntax {
             case .tagged(let tags):
                 marks += [tags.open, tags.keyEnd, tags.valueOpen, tags.stringFlagEnd, tags.close].compactMap { $0 }
             case .gemma: marks.append(String(decoding: GemmaArguments.quote, as: UTF8.self))
-            case .json, .callObjects: break
+            case .json, .callObjects, .pythonCalls: break
             }
         }
         return marks
@@ -40,6 +40,15 @@ extension OutputSyntax {
         if generationPrompt.containsCodePoints(reasoning.close) { return "" }
         let lineBreak = reasoning.open.utf8.last == 0x0A ? "" : "\n"
         return "\(reasoning.open)\(lineBreak)\n\(reasoning.close)\n\n"
+    }
+
+    /// Whether results have a message of their own although calls are just text.
+    var printsResults: Bool { calls?.arguments == .pythonCalls }
+
+    /// Calls as the model wrote them, for templates that print no calls but those in a message's text.
+    func text(of calls: [ToolCall]) -> String? {
+        guard let marks = self.calls, marks.arguments == .pythonCalls, !calls.isEmpty else { return nil }
+        return marks.open + PythonCalls.text(calls) + (marks.close ?? "")
     }
 
     /// For a model that is told about tools in plain words: calls as in "Hermes function calling".

@@ -30,6 +30,8 @@ package struct OutputSyntax: Sendable, Equatable {
         var close: String?
         /// The name is an id of the form `functions.NAME:INDEX`.
         var nameIsID = false
+        /// Whether a message has room for one call only.
+        var isAlone = false
     }
 
     enum Arguments: Sendable, Equatable {
@@ -39,7 +41,12 @@ package struct OutputSyntax: Sendable, Equatable {
         case json
         /// Gemma's notation: bare keys, strings between `<|"|>`.
         case gemma
+        /// A list of Python calls, names and all.
+        case pythonCalls
         case tagged(Tags)
+
+        /// Whether the names of the calls are in the arguments.
+        var holdNames: Bool { self == .callObjects || self == .pythonCalls }
     }
 
     /// Arguments one by one in tags; types come from the tool's schema.
@@ -53,6 +60,17 @@ package struct OutputSyntax: Sendable, Equatable {
         var close: String
         /// One newline after the opening and before the closing tag does not belong to the value.
         var trimsNewlines = false
+        /// Only at the beginning of a line does the tag of a parameter begin one although the last is not closed. Not so
+        /// where tags are written in characters that no other text has.
+        var startsLine = false
+
+        /// The opening tag of a parameter without a name, such as `<parameter>`; nil where names are not part of tags.
+        var namelessOpen: String? {
+            guard let end = open.utf8.firstIndex(where: { $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: " ") }) else {
+                return nil
+            }
+            return String(open[..<end]) + ">"
+        }
     }
 
     /// How the pieces are arranged.
@@ -134,13 +152,19 @@ extension OutputSyntax {
             calls = Self.callObjects(open: "<tool_call>", close: "</tool_call>")
         } else if has("<|tool_call|>") {
             calls = Self.callObjects(open: "<|tool_call|>", close: nil)
+        } else if has("<|function_call|>") {
+            calls = Self.callObjects(open: "<|function_call|>", close: nil)
+            calls?.isAlone = true
+        } else if has("<|tool_list_start|>") || has("<|tool_call_start|>") || has("List of tools: [") {
+            calls = Self.lfm2
         } else if has("<|python_tag|>") {
             calls = Self.callObjects(open: "<|python_tag|>", close: nil)
             takesBareObject = true
         }
     }
 
-    /// Hermes, Qwen 2.5 and 3, Granite 3 and 4, Nemotron Nano v2 (a list), Apriel, MiniMax M1, Llama 3 after its tag.
+    /// Hermes, Qwen 2.5 and 3, Granite 3 and 4, Nemotron Nano v2 (a list), Apriel, MiniMax M1, Llama 3 after its tag,
+    /// GigaChat.
     private static func callObjects(open: String, close: String?) -> Calls {
         Calls(open: open, arguments: .callObjects, close: close)
     }
@@ -150,13 +174,17 @@ extension OutputSyntax {
         Calls(
             section: Reasoning(open: "<\(wrapper)>", close: "</\(wrapper)>"), open: "<function=", nameEnd: ">",
             arguments: .tagged(
-                Tags(open: "<parameter=", keyEnd: ">", close: "</parameter>", trimsNewlines: trimsNewlines)),
+                Tags(
+                    open: "<parameter=", keyEnd: ">", close: "</parameter>", trimsNewlines: trimsNewlines,
+                    startsLine: true)),
             close: "</function>")
     }
 
     private static let miniMax = Calls(
         section: Reasoning(open: "<minimax:tool_call>", close: "</minimax:tool_call>"), open: "<invoke name=\"",
-        nameEnd: "\">", arguments: .tagged(Tags(open: "<parameter name=\"", keyEnd: "\">", close: "</parameter>")),
+        nameEnd: "\">",
+        arguments: .tagged(
+            Tags(open: "<parameter name=\"", keyEnd: "\">", close: "</parameter>", startsLine: true)),
         close: "</invoke>")
 
     /// GLM 4.5 and later, and the models that took over its syntax.
@@ -197,6 +225,10 @@ extension OutputSyntax {
         guard hasArgumentsMark else { return callObjects(open: "[TOOL_CALLS]", close: nil) }
         return Calls(open: "[TOOL_CALLS]", nameEnd: "[ARGS]", idOpen: "[CALL_ID]", arguments: .json)
     }
+
+    /// LFM2 and LFM2.5, whose templates do not hold the marks.
+    private static let lfm2 = Calls(
+        open: "<|tool_call_start|>", arguments: .pythonCalls, close: "<|tool_call_end|>")
 
     private static let gemma = Calls(
         open: "<|tool_call>", namePrefix: "call:", arguments: .gemma, close: "<tool_call|>")

@@ -37,9 +37,11 @@ struct TextChannel: Sendable {
     }
 
     /// Bytes at the end that are the beginning of a character.
-    private var incompleteLength: Int {
-        for length in 1...3 where length <= held.count {
-            let byte = held[held.count - length]
+    private var incompleteLength: Int { Self.incompleteLength(held[...]) }
+
+    static func incompleteLength(_ bytes: ArraySlice<UInt8>) -> Int {
+        for length in 1...3 where length <= bytes.count {
+            let byte = bytes[bytes.endIndex - length]
             if byte & 0xC0 == 0x80 { continue }
             let expected = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC0 ? 2 : 1
             return expected > length ? length : 0

@@ -1,78 +1,138 @@
-/// The tools of a request, as far as reading calls needs them: their names and the types of their parameters.
+/// The tools of a request, as far as reading calls needs them: their names and what their parameters may be.
 struct ToolSchemas: Sendable {
-    private var parameters: [CodePoints: JSONValue] = [:]
+    private var tools: [CodePoints: ToolParameters] = [:]
 
     /// - Parameter tools: in OpenAI's form, `{"type": "function", "function": {…}}`, or just the functions.
     init(_ tools: [JSONValue]) {
         for tool in tools {
             let function = tool["function"] ?? tool
             guard let name = function["name"]?.stringValue else { continue }
-            parameters[CodePoints(name)] = function["parameters"] ?? function["input_schema"] ?? .null
+            self.tools[CodePoints(name)] = ToolParameters(
+                function["parameters"] ?? function["input_schema"] ?? .null)
         }
     }
 
-    var isEmpty: Bool { parameters.isEmpty }
+    var isEmpty: Bool { tools.isEmpty }
 
-    func contains(_ name: String) -> Bool { parameters[CodePoints(name)] != nil }
+    func contains(_ name: String) -> Bool { tools[CodePoints(name)] != nil }
 
-    /// The value of an argument that was written as bare text. A `string` parameter stays a string whatever it looks
-    /// like; other types are read as JSON; what is not JSON stays a string too, so that nothing is lost.
-    func value(of text: String, for key: String, of tool: String) -> JSONValue {
-        if isText(key, of: tool) { return .string(text) }
-        let types = parameters[CodePoints(tool)]?["properties"]?[key].map { Self.types(of: $0, depth: 4) } ?? []
-        guard let value = Self.json(text) else { return .string(text) }
-        guard types.contains("string") else { return value }
-        return types.contains(Self.type(of: value)) ? value : .string(text)
+    /// What an argument may be.
+    func form(of key: String, of tool: String) -> ValueForm {
+        let parameters = tools[CodePoints(tool)]
+        return parameters?.named.first { $0.key.sameCodePoints(as: key) }?.form ?? parameters?.others ?? .anything
     }
 
-    /// Whether an argument is a text, whatever it looks like.
-    func isText(_ key: String, of tool: String) -> Bool {
-        let types = parameters[CodePoints(tool)]?["properties"]?[key].map { Self.types(of: $0, depth: 4) } ?? []
-        return types == ["string"]
+    /// The declared parameters of a tool.
+    func keys(of tool: String) -> [String] { tools[CodePoints(tool)]?.named.map(\.key) ?? [] }
+}
+
+/// The parameters of one tool, found behind references and alternatives.
+struct ToolParameters: Sendable {
+    struct Parameter: Sendable {
+        var key: String
+        var isRequired = false
+        var form: ValueForm
     }
 
-    /// JSON, or one of Python's words for the same.
-    private static func json(_ text: String) -> JSONValue? {
-        switch text {
-        case "True": true
-        case "False": false
-        case "None": .null
-        default: try? JSONValue(parsing: text)
+    /// In the order of the schema.
+    private(set) var named: [Parameter] = []
+    /// What parameters of other names may be; nil if there are none. As in objects elsewhere, a schema that names its
+    /// properties and says nothing about others has no others.
+    private(set) var others: ValueForm?
+
+    private static let mostParts = 100
+    private static let mostParameters = 2000
+
+    /// - Parameter schema: of the object of arguments.
+    init(_ schema: JSONValue) {
+        guard schema.objectValue != nil else {
+            others = .anything
+            return
+        }
+        var collector = Collector(root: schema)
+        collector.collect(schema, "#", isCertain: true)
+        var types = TypeFinder(root: schema)
+        let required = Set(collector.required.map(CodePoints.init))
+        for (key, references) in zip(collector.keys, collector.references) {
+            named.append(
+                Parameter(
+                    key: key, isRequired: required.contains(CodePoints(key)),
+                    form: Self.form(references, schema, &types)))
+        }
+        if !collector.additional.isEmpty {
+            others = collector.refusesOthers ? nil : Self.form(collector.additional, schema, &types)
+        } else if named.isEmpty, !collector.refusesOthers {
+            others = .anything
         }
     }
 
-    private static func type(of value: JSONValue) -> String {
+    private static func form(_ references: [String], _ root: JSONValue, _ finder: inout TypeFinder) -> ValueForm {
+        let types = finder.types(of: references)
+        // A schema that leads nowhere else stands for itself.
+        if references.count == 1, let schema = try? SchemaReference.resolve(references[0], in: root).value,
+            !refersElsewhere(schema)
+        {
+            return ValueForm(root: schema, references: ["#"], types: types)
+        }
+        return ValueForm(root: root, references: references, types: types)
+    }
+
+    private static func refersElsewhere(_ value: JSONValue) -> Bool {
         switch value {
-        case .null: "null"
-        case .bool: "boolean"
-        case .int, .bigInt: "integer"
-        case .double: "number"
-        case .string: "string"
-        case .array: "array"
-        case .object: "object"
+        case .object(let object): object["$ref"] != nil || object.values.contains(where: refersElsewhere)
+        case .array(let elements): elements.contains(where: refersElsewhere)
+        default: false
         }
     }
 
-    /// The JSON types a schema allows; empty if it does not say.
-    private static func types(of schema: JSONValue, depth: Int) -> Set<String> {
-        guard depth > 0 else { return [] }
-        var types: Set<String> = []
-        switch schema["type"] {
-        case .string(let name): types = [name]
-        case .array(let names): types = Set(names.compactMap(\.stringValue))
-        default:
-            for keyword in ["anyOf", "oneOf", "allOf"] {
-                for branch in schema[keyword]?.arrayValue ?? [] {
-                    let branchTypes = Self.types(of: branch, depth: depth - 1)
-                    // A branch that allows anything makes the whole say nothing.
-                    guard !branchTypes.isEmpty else { return [] }
-                    types.formUnion(branchTypes)
+    /// Walks through the parts of a schema that speak of the same object.
+    private struct Collector {
+        let root: JSONValue
+        var keys: [String] = []
+        /// For each key, where its schemas are.
+        var references: [[String]] = []
+        var required: [String] = []
+        var additional: [String] = []
+        var refusesOthers = false
+        private var placeOf: [CodePoints: Int] = [:]
+        private var visited: Set<CodePoints> = []
+
+        init(root: JSONValue) { self.root = root }
+
+        /// - Parameter isCertain: whether the part holds for every call, and not just for one of several alternatives.
+        mutating func collect(_ schema: JSONValue, _ reference: String, isCertain: Bool) {
+            guard let keywords = schema.objectValue, visited.count < ToolParameters.mostParts,
+                visited.insert(CodePoints(reference)).inserted
+            else { return }
+            for (key, value) in (keywords["properties"]?.objectValue ?? JSONObject()).members {
+                guard keys.count < ToolParameters.mostParameters else { break }
+                // A property that is `false` is none.
+                if value == false { continue }
+                let place = placeOf[CodePoints(key)] ?? keys.count
+                if place == keys.count {
+                    placeOf[CodePoints(key)] = place
+                    keys.append(key)
+                    references.append([])
+                }
+                references[place].append("\(reference)/properties/\(SchemaReference.encoded(key))")
+            }
+            if isCertain { required += keywords["required"]?.arrayValue?.compactMap(\.stringValue) ?? [] }
+            if let others = keywords["additionalProperties"] {
+                if others == false {
+                    refusesOthers = true
+                } else {
+                    additional.append("\(reference)/additionalProperties")
                 }
             }
-            if types.isEmpty { types = Set((schema["enum"]?.arrayValue ?? []).map(Self.type)) }
-            if types.isEmpty, let constant = schema["const"] { types = [Self.type(of: constant)] }
+            if let target = keywords["$ref"]?.stringValue, let found = try? SchemaReference.resolve(target, in: root) {
+                collect(found.value, target, isCertain: isCertain)
+            }
+            for keyword in ["allOf", "anyOf", "oneOf"] {
+                for (place, branch) in (keywords[keyword]?.arrayValue ?? []).enumerated() {
+                    collect(
+                        branch, "\(reference)/\(keyword)/\(place)", isCertain: isCertain && keyword == "allOf")
+                }
+            }
         }
-        if types.contains("number") { types.insert("integer") }
-        return types
     }
 }

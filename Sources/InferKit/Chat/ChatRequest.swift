@@ -66,6 +66,8 @@ package struct AnswerFormat: Sendable {
     package var sectionPattern: OutputPattern?
     /// The forms of arguments by the name of the tool, where these are a message of their own.
     package var argumentPatterns: [String: OutputPattern] = [:]
+    /// Whether the answer is over behind its first call.
+    package var endsBehindCall = false
 
     package init() {}
 }
@@ -94,6 +96,7 @@ extension GGUFLanguageModel {
         answer.endTexts = backend.chatTemplates.endTexts
         answer.thoughtBudget = conversation.reasoning.isOn == false ? 0 : conversation.reasoning.budget
         answer.mayThink = conversation.reasoning.isOn != false
+        answer.endsBehindCall = !request.isParallel
         try setPatterns(of: &answer, request)
         return ChatPrompt(
             text: written.text, seams: written.seams,

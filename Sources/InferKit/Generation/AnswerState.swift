@@ -73,6 +73,7 @@ package struct AnswerState {
             let isEndOfTurn = format?.endTexts.contains(stop) ?? false
             return .finished(isEndOfTurn ? (reader.calls > 0 ? .toolCalls : .endOfText) : .stopSequence(stop))
         }
+        if format?.endsBehindCall ?? false, reader.calls > 0 { return .finished(.toolCalls) }
         try guide?.follow(reader)
         closeThoughtIfDue()
         // The last token needs no successor.

@@ -3,6 +3,8 @@ import ChatTemplates
 /// Writes the grammar of an ``OutputPattern``.
 struct PatternCompiler {
     private var grammar = Grammar()
+    private var notEnding: [ValueEnd: ScalarAutomaton] = [:]
+    private var freeTexts: [ValueKey: GrammarExpression] = [:]
     private let vocabulary: GrammarVocabulary
 
     static func grammar(
@@ -21,17 +23,21 @@ struct PatternCompiler {
         switch pattern {
         case .literal(let text): return literal(text)
         case .schema(let schema): return grammar.include(try SchemaCompiler.grammar(for: schema))
-        case .schemaBefore(let text, let schema):
-            return grammar.include(try SchemaCompiler.grammar(for: schema, in: .jsonBefore(text)))
+        case .jsonValue(let form, let end):
+            return grammar.include(try SchemaCompiler.grammar(for: form, in: .jsonWithin(try texts(within: end))))
         case .gemma(let schema):
             let quote = GemmaArguments.quoteText
             return grammar.include(
                 try SchemaCompiler.grammar(for: schema, in: .gemma(quote: quote, mark: literal(quote))))
+        case .python(let schema): return grammar.include(try SchemaCompiler.grammar(for: schema, in: .python))
         case .gbnf(let source): return grammar.include(try GBNFParser.parse(source))
         case .space: return .choice([.empty, .text(" "), .text("\n")])
+        case .layout: return .repeated(.scalars(ScalarSet(of: " \n")), minimum: 0, maximum: 4)
         case .digits: return .repeated(.scalars(ScalarSet([0x30...0x39])), minimum: 1, maximum: 4)
         case .textBefore(let text): return .automaton(try .textWithout(text), .plain)
-        case .stringBefore(let text, let schema): return try string(schema, before: text)
+        case .textValue(let form, let end, let layout): return try text(form, before: end, layout)
+        case .name(let end, let others): return try name(before: end, except: others)
+        case .rest: return .automaton(.anything, .plain)
         case .sequence(let parts): return .sequence(try expressions(parts))
         case .choice(let parts): return .choice(try expressions(parts))
         case .optional(let part): return .optional(try expression(part))
@@ -41,14 +47,57 @@ struct PatternCompiler {
         }
     }
 
-    private func string(_ schema: JSONValue, before end: String) throws(GrammarError) -> GrammarExpression {
-        var reader = SchemaReader(SchemaDocument(schema))
+    /// Texts that do not hold the end of a value.
+    private mutating func texts(within end: ValueEnd) throws(GrammarError) -> ScalarAutomaton {
+        if let known = notEnding[end] { return known }
+        let texts = try ValueAutomaton.notEnding(end)
+        notEnding[end] = texts
+        return texts
+    }
+
+    private struct ValueKey: Hashable {
+        var end: ValueEnd
+        var layout: ValueLayout
+    }
+
+    private mutating func text(
+        _ form: ValueForm, before end: ValueEnd, _ layout: ValueLayout
+    ) throws(GrammarError) -> GrammarExpression {
+        var reader = SchemaReader(SchemaDocument(form.root))
+        let goal = try reader.goal(form.references)
         var choices: [GrammarExpression] = []
-        for shape in try reader.shapes(of: [0]) {
-            guard let automaton = try shape.string?.automaton() else { continue }
-            choices.append(.automaton(try automaton.intersection(.textWithout(end)), .plain))
+        for shape in try reader.shapes(of: goal) {
+            guard let string = shape.string else { continue }
+            let key = ValueKey(end: end, layout: layout)
+            if string.isFree {
+                choices.append(try freeText(key))
+                continue
+            }
+            guard let texts = try string.automaton() else { continue }
+            do throws(GrammarError) {
+                let automaton = try ValueAutomaton.make(texts, before: end, layout, vocabulary)
+                choices.append(.automaton(automaton, .plain))
+            } catch .tooComplex {
+                // Lengths of thousands and the places where a value may end are too much together.
+                choices.append(try freeText(key))
+            }
         }
         return choices.isEmpty ? .never : .choice(choices)
+    }
+
+    /// Shared, since most parameters are plain texts.
+    private mutating func freeText(_ key: ValueKey) throws(GrammarError) -> GrammarExpression {
+        if let known = freeTexts[key] { return known }
+        let automaton = try ValueAutomaton.make(.anything, before: key.end, key.layout, vocabulary)
+        let rule = grammar.add("text", .automaton(automaton, .plain))
+        freeTexts[key] = rule
+        return rule
+    }
+
+    private func name(before end: String, except others: [String]) throws(GrammarError) -> GrammarExpression {
+        var names = try ScalarAutomaton.length(minimum: 1, maximum: 64).intersection(.textWithout(end))
+        if !others.isEmpty { names = try names.intersection(ScalarAutomaton(texts: others).complement) }
+        return .automaton(names, .plain)
     }
 
     private mutating func expressions(_ patterns: [OutputPattern]) throws(GrammarError) -> [GrammarExpression] {
@@ -131,17 +180,28 @@ extension OutputPattern {
         return switch self {
         case .literal(let text): "literal" + quoted(text)
         case .schema(let schema): "schema" + quoted(schema.text())
-        case .schemaBefore(let text, let schema): "schema before" + quoted(text) + quoted(schema.text())
+        case .jsonValue(let form, let end): "json" + form.cacheKey + end.cacheKey
         case .gemma(let schema): "gemma" + quoted(schema.text())
+        case .python(let schema): "python" + quoted(schema.text())
         case .gbnf(let source): "gbnf" + quoted(source)
         case .space: "space"
+        case .layout: "layout"
         case .digits: "digits"
         case .textBefore(let text): "before" + quoted(text)
-        case .stringBefore(let text, let schema): "string" + quoted(text) + quoted(schema.text())
+        case .textValue(let form, let end, let layout):
+            "text\(layout.hasFirst)\(layout.hasLast)\(layout.needsLast)" + form.cacheKey + end.cacheKey
+        case .name(let end, let others): "name" + JSONValue.array(([end] + others).map { .string($0) }).text()
+        case .rest: "rest"
         case .sequence(let parts): list("sequence", parts)
         case .choice(let parts): list("choice", parts)
         case .optional(let part): list("optional", [part])
         case .repeated(let part, let minimum): list("repeated\(minimum)", [part])
         }
+    }
+}
+
+extension ValueForm {
+    fileprivate var cacheKey: String {
+        JSONValue.array([root, .array(references.map { .string($0) })]).text()
     }
 }

@@ -12,6 +12,8 @@ struct ScalarAutomaton: Sendable {
         /// The sets of one state do not overlap.
         var transitions: [Transition] = []
         var accepts = false
+        /// Tokens that stand for themselves, where some may come.
+        var markers: [(text: String, target: Int)] = []
     }
 
     private(set) var states: [State]
@@ -155,26 +157,41 @@ struct ScalarAutomaton: Sendable {
     static func exploring<Key: Hashable>(
         from start: Key, step: (Key) throws(GrammarError) -> (transitions: [(ScalarSet, Key)], accepts: Bool)
     ) throws(GrammarError) -> ScalarAutomaton {
+        try exploring(from: start) { (key: Key) throws(GrammarError) in
+            let (transitions, accepts) = try step(key)
+            return (transitions, [], accepts)
+        }
+    }
+
+    /// The same with tokens that stand for themselves.
+    static func exploring<Key: Hashable>(
+        from start: Key,
+        step: (Key) throws(GrammarError) -> (
+            transitions: [(ScalarSet, Key)], markers: [(String, Key)], accepts: Bool
+        )
+    ) throws(GrammarError) -> ScalarAutomaton {
         var numbers = [start: 0]
         var keys = [start]
         var states: [State] = []
         var edges = 0
+        func number(_ key: Key) throws(GrammarError) -> Int {
+            if let known = numbers[key] { return known }
+            guard keys.count < GrammarLimits.automatonStates else {
+                throw .tooComplex("an automaton of more than \(GrammarLimits.automatonStates) states")
+            }
+            numbers[key] = keys.count
+            keys.append(key)
+            return keys.count - 1
+        }
         // Where the ranges that lead to a target are collected, for the state at hand.
         var placeOfTarget: [Int: Int] = [:]
         var collected: [(target: Int, ranges: [ClosedRange<UInt32>])] = []
         while states.count < keys.count {
-            let (transitions, accepts) = try step(keys[states.count])
+            let (transitions, markers, accepts) = try step(keys[states.count])
             placeOfTarget.removeAll(keepingCapacity: true)
             collected.removeAll(keepingCapacity: true)
             for (scalars, key) in transitions {
-                if numbers[key] == nil {
-                    guard keys.count < GrammarLimits.automatonStates else {
-                        throw .tooComplex("an automaton of more than \(GrammarLimits.automatonStates) states")
-                    }
-                    numbers[key] = keys.count
-                    keys.append(key)
-                }
-                let target = numbers[key] ?? 0
+                let target = try number(key)
                 if let place = placeOfTarget[target] {
                     collected[place].ranges += scalars.ranges
                 } else {
@@ -182,9 +199,10 @@ struct ScalarAutomaton: Sendable {
                     collected.append((target, scalars.ranges))
                 }
             }
-            let state = State(
+            var state = State(
                 transitions: collected.map { Transition(scalars: ScalarSet($0.ranges), target: $0.target) },
                 accepts: accepts)
+            for (text, key) in markers { state.markers.append((text, try number(key))) }
             edges += state.transitions.count
             guard edges <= GrammarLimits.edges / 4 else { throw .tooComplex("an automaton with too many transitions") }
             states.append(state)

@@ -153,6 +153,10 @@ struct StateBuilder {
         let end = try newState()
         for (index, automatonState) in automaton.states.enumerated() {
             if automatonState.accepts { states[first + index].empty.append(end) }
+            for (text, target) in automatonState.markers where spelling == .plain {
+                let last = try add(MarkerSpelling.bytes(text.utf8), from: first + index)
+                states[last].empty.append(first + target)
+            }
             var afterBackslash: EscapeStates?
             for transition in automatonState.transitions {
                 let target = first + transition.target

@@ -28,15 +28,27 @@ struct SchemaCompiler {
         for schema: JSONValue, in notation: ValueNotation = .json
     ) throws(GrammarError) -> Grammar {
         var compiler = SchemaCompiler(schema, notation)
-        guard case .rule(let root) = try compiler.value([0], 0) else { return compiler.grammar }
-        while let (place, rule) = compiler.pending.popLast() {
-            guard compiler.grammar.rules.count < GrammarLimits.rules else {
+        return try compiler.grammar(of: [0])
+    }
+
+    /// The same for a value between tags, of those that are no strings.
+    static func grammar(for form: ValueForm, in notation: ValueNotation) throws(GrammarError) -> Grammar {
+        var compiler = SchemaCompiler(form.root, notation)
+        // A path that no pointer leads to.
+        let noString = try compiler.reader.number(of: ["not": ["type": "string"]], at: "no string")
+        return try compiler.grammar(of: union(try compiler.reader.goal(form.references), [noString]))
+    }
+
+    private mutating func grammar(of goal: SchemaGoal) throws(GrammarError) -> Grammar {
+        guard case .rule(let root) = try value(goal, 0) else { return grammar }
+        while let (place, rule) = pending.popLast() {
+            guard grammar.rules.count < GrammarLimits.rules else {
                 throw .tooComplex("more than \(GrammarLimits.rules) rules")
             }
-            compiler.grammar.rules[rule].body = try compiler.body(of: place)
+            grammar.rules[rule].body = try body(of: place)
         }
-        compiler.grammar.root = root
-        return compiler.grammar
+        grammar.root = root
+        return grammar
     }
 
     private init(_ schema: JSONValue, _ notation: ValueNotation) {
@@ -79,9 +91,8 @@ struct SchemaCompiler {
         if let known = scalarRules[goal] { return known }
         var choices: [GrammarExpression] = []
         for shape in shapes {
-            if shape.null { choices.append(.text("null")) }
-            if shape.booleans.contains(false) { choices.append(.text("false")) }
-            if shape.booleans.contains(true) { choices.append(.text("true")) }
+            if shape.null { choices.append(notation.word(nil)) }
+            for value in [false, true] where shape.booleans.contains(value) { choices.append(notation.word(value)) }
             if let number = try shape.number?.automaton() { choices.append(.automaton(number, .plain)) }
             if let string = try shape.string?.automaton() { choices.append(try notation.string(string)) }
         }
@@ -137,7 +148,8 @@ struct SchemaCompiler {
         if let maximum = shape.maximum, maximum < shape.minimum { return .never }
         let others = try otherMembers(shape)
         let members = try self.members(shape, others, level)
-        return .sequence([.text("{"), members, .text("}")])
+        let brackets = notation.brackets(level: level)
+        return .sequence([brackets.open, members, brackets.close])
     }
 
     private mutating func otherMembers(_ shape: ObjectShape) throws(GrammarError) -> [OtherMembers] {
@@ -203,10 +215,10 @@ struct SchemaCompiler {
         let start = space(level + 1)
         let last = space(level)
         let separator = GrammarExpression.sequence([.text(","), start])
-        let colon = GrammarExpression.sequence([.text(":"), notation.afterColon])
+        let colon = notation.colon(level: level)
         var otherChoices: [GrammarExpression] = []
         for other in others {
-            let key = try notation.string(other.names)
+            let key = try notation.key(other.names, level: level)
             otherChoices.append(.sequence([key, colon, try value(other.goal, level + 1)]))
         }
         let otherRule = others.isEmpty ? .never : grammar.add("other member", .choice(otherChoices))
@@ -228,7 +240,7 @@ struct SchemaCompiler {
         var following = (0...counts).map { grammar.add("members", end($0)) }
         for name in declared.reversed() {
             let member = GrammarExpression.sequence([
-                try notation.key(name), colon, try value(shape.goal(name), level + 1),
+                try notation.key(name, level: level), colon, try value(shape.goal(name), level + 1),
             ])
             let isRequired = required.contains(CodePoints(name))
             following = (0...counts).map { count in

@@ -21,15 +21,7 @@ struct SchemaReader {
         "contentSchema", "discriminator", "externalDocs", "xml",
     ]
     private static let types = ["null", "boolean", "integer", "number", "string", "array", "object"]
-    /// A schema with keywords of one type and no `type` is meant for that type.
-    private static let typeOfKeyword: [String: String] = [
-        "properties": "object", "required": "object", "additionalProperties": "object", "patternProperties": "object",
-        "propertyNames": "object", "minProperties": "object", "maxProperties": "object", "items": "array",
-        "prefixItems": "array", "additionalItems": "array", "minItems": "array", "maxItems": "array",
-        "uniqueItems": "array", "minLength": "string", "maxLength": "string", "pattern": "string", "format": "string",
-        "minimum": "number", "maximum": "number", "exclusiveMinimum": "number", "exclusiveMaximum": "number",
-        "multipleOf": "number",
-    ]
+    private static let typeOfKeyword = SchemaKeywords.typeOfKeyword
 
     // MARK: Goals
 
@@ -38,6 +30,13 @@ struct SchemaReader {
         var result = [SchemaShape.anything]
         for schema in goal { result = try intersections(result, try shapes(ofSchema: schema)) }
         return result
+    }
+
+    /// The schemas that references name, all of which hold.
+    mutating func goal(_ references: [String]) throws(GrammarError) -> SchemaGoal {
+        var goal: SchemaGoal = []
+        for reference in references { goal = union(goal, [try document.number(ofReference: reference, at: "")]) }
+        return goal
     }
 
     mutating func number(of value: JSONValue, at path: String) throws(GrammarError) -> Int {

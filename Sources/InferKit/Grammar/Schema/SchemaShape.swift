@@ -51,6 +51,9 @@ struct StringShape: Sendable {
     /// What else holds, each with a key by which it is known to be the same.
     var parts: [(key: String, automaton: ScalarAutomaton)] = []
 
+    /// Whether it is any string.
+    var isFree: Bool { minimum == 0 && maximum == nil && parts.isEmpty }
+
     func intersection(_ other: StringShape) -> StringShape {
         var result = self
         result.minimum = max(minimum, other.minimum)
