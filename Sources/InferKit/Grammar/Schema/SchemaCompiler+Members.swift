@@ -20,17 +20,17 @@ extension SchemaCompiler {
         guard (shape.declared.count + 1) * (counts + 1) <= GrammarLimits.rules / 4 else {
             throw .tooComplex("counts of many properties")
         }
-        let colon = GrammarExpression.sequence([.text(":"), notation.afterColon])
+        let colon = notation.colon(level: level)
         var declared: [Member] = []
         for name in shape.declared {
             let text = GrammarExpression.sequence([
-                try notation.key(name), colon, try value(shape.goal(name), level + 1),
+                try notation.key(name, level: level), colon, try value(shape.goal(name), level + 1),
             ])
             declared.append(Member(text: text, isRequired: required.contains(CodePoints(name))))
         }
         var otherChoices: [GrammarExpression] = []
         for other in others {
-            let key = try notation.string(other.names)
+            let key = try notation.key(other.names, level: level)
             otherChoices.append(.sequence([key, colon, try value(other.goal, level + 1)]))
         }
         var list = MemberList(
