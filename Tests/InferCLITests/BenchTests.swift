@@ -162,11 +162,11 @@ import Testing
             yardstick: [.init(bandwidth: 30, int8Peak: 100)])
     }
 
-    private func output(_ format: BenchFormat, _ rows: [BenchRow]) -> String {
+    private func output(_ format: BenchFormat, _ rows: [BenchRow]) throws -> String {
         var text = ""
         var writer = BenchWriter(format) { text += $0 + "\n" }
-        for row in rows { writer.write(row) }
-        writer.finish(last: rows.last)
+        for row in rows { try writer.write(row) }
+        try writer.finish(last: rows.last)
         return text
     }
 
@@ -174,9 +174,9 @@ import Testing
     func json(count: Int) throws {
         let rows = (0..<count).map { Self.row(BenchTest(prompt: 512, depth: $0)) }
         let array = try #require(
-            try JSONSerialization.jsonObject(with: Data(output(.json, rows).utf8)) as? [[String: Any]])
+            try JSONSerialization.jsonObject(with: Data(try output(.json, rows).utf8)) as? [[String: Any]])
         #expect(array.count == count)
-        let lines = output(.jsonl, rows).split(separator: "\n")
+        let lines = try output(.jsonl, rows).split(separator: "\n")
         #expect(lines.count == count)
         for (index, line) in lines.enumerated() {
             let object = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -188,16 +188,16 @@ import Testing
         }
     }
 
-    @Test func csv() {
-        let lines = output(.csv, [Self.row(BenchTest(generate: 10))]).split(separator: "\n")
+    @Test func csv() throws {
+        let lines = try output(.csv, [Self.row(BenchTest(generate: 10))]).split(separator: "\n")
         #expect(lines.count == 2)
         #expect(lines[0].hasPrefix(Self.keys.map { "\"\($0)\"" }.joined(separator: ",")))
         #expect(lines[1].hasPrefix("\"a \"\"b\"\" <c>\",\"Q8_0\",\"avx512\",2,512,0,10,0,10.0,"))
         #expect(lines[1].contains("\"some, cpu\""))
     }
 
-    @Test func markdown() {
-        let lines = output(.md, [Self.row(BenchTest(prompt: 16, depth: 4))]).split(separator: "\n")
+    @Test func markdown() throws {
+        let lines = try output(.md, [Self.row(BenchTest(prompt: 16, depth: 4))]).split(separator: "\n")
         let columns = lines[0].count { $0 == "|" }
         #expect(lines[1].count { $0 == "|" } == columns)
         #expect(lines[2].count { $0 == "|" } == columns)

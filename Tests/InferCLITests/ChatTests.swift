@@ -10,26 +10,26 @@ import Testing
         let directory = try TemporaryDirectory()
         let chat = try TerminalSession(["-m", RepositoryFiles.model, "--temp", "0"])
         try chat.wait(for: "> ")
-        chat.type("What is 17 + 25?\r")
+        try chat.type("What is 17 + 25?\r")
         try chat.wait(for: "42")
         try chat.wait(for: "> ")
         // Keys are the program's own only while it shows its prompt.
-        chat.type("/dance\r")
+        try chat.type("/dance\r")
         try chat.wait(for: "there is no /dance")
         try chat.wait(for: "> ")
-        chat.type("/save \(directory.path("chat.json"))\r")
+        try chat.type("/save \(directory.path("chat.json"))\r")
         try chat.wait(for: "2 messages saved")
         try chat.wait(for: "> ")
-        chat.type("/clear\r")
+        try chat.type("/clear\r")
         try chat.wait(for: "the conversation is empty")
         try chat.wait(for: "> ")
-        chat.type("/save \(directory.path("empty.txt"))\r")
+        try chat.type("/save \(directory.path("empty.txt"))\r")
         try chat.wait(for: "0 messages saved")
         try chat.wait(for: "> ")
-        chat.type("\u{3}")
+        try chat.type("\u{3}")
         try chat.wait(for: "/quit or Ctrl-D ends")
         try chat.wait(for: "> ")
-        chat.type("/quit\r")
+        try chat.type("/quit\r")
         #expect(chat.end() == 0)
         let saved = try JSONDecoder().decode(
             Transcript.self, from: Data(contentsOf: URL(filePath: directory.path("chat.json"))))
@@ -43,14 +43,14 @@ import Testing
         let chat = try TerminalSession(
             ["-m", try toy.write(to: directory), "--chat-format", "chatml", "--ignore-eos", "-c", "1000000"])
         try chat.wait(for: "> ")
-        chat.type("x\r")
+        try chat.type("x\r")
         // The line is taken and the terminal given back; what comes then is the answer.
         try chat.wait(for: "\u{1b}[?2004l")
         try chat.waitForMore()
-        chat.process.interrupt()
+        try chat.interrupt()
         try chat.wait(for: "[stopped]")
         try chat.wait(for: "> ")
-        chat.type("\u{4}")
+        try chat.type("\u{4}")
         #expect(chat.end() == 0)
     }
 
@@ -93,7 +93,13 @@ import Testing
 @Suite struct LineEditorTests {
     private func keys(_ bytes: [UInt8]) -> [KeyReader.Key] {
         var rest = bytes[...]
-        let reader = KeyReader { rest.popFirst() }
+        // 0 in this script is a moment in which nothing comes.
+        var reader = KeyReader {
+            while rest.first == 0 { rest.removeFirst() }
+            return rest.popFirst()
+        } isNear: {
+            rest.first != 0
+        }
         var keys: [KeyReader.Key] = []
         while true {
             let key = reader.next()
@@ -117,8 +123,25 @@ import Testing
             keys([3, 4, 0x7F, 0x15, 0x17, 0x1A]) == [
                 .interrupt, .end, .edit(.deleteBackward), .edit(.deleteToStart), .edit(.deleteWord), .suspend,
             ])
-        // Never more than one character is lost to bytes that are not UTF-8.
-        #expect(keys([0xFF, 0x61, 0x61, 0x61, 0x62]).last == .text("b"))
+    }
+
+    @Test func bytesThatAreNotUTF8SwallowNoKey() {
+        let unknown = KeyReader.Key.text("\u{FFFD}")
+        #expect(keys([0xFF, 0x61]) == [unknown, .text("a")])
+        // Latin-1's é and Enter, Ctrl-D, an arrow, another é.
+        #expect(keys([0xE9, 0x0D]) == [unknown, .enter])
+        #expect(keys([0xE9, 0x04]) == [unknown, .end])
+        #expect(keys([0xE9, 0x1B, 0x5B, 0x41]) == [unknown, .previous])
+        #expect(keys([0xE9, 0xE9, 0x61]) == [unknown, unknown, .text("a")])
+        #expect(keys([0xE9, 0, 0x61]) == [unknown, .text("a")])
+        #expect(keys([0x80, 0xBF, 0x61]) == [unknown, unknown, .text("a")])
+    }
+
+    @Test func escapeSwallowsNoKey() {
+        #expect(keys([0x1B, 0, 0x61]) == [.unknown, .text("a")])
+        #expect(keys([0x1B, 0x1B, 0x5B, 0x41, 0x61]) == [.unknown, .previous, .text("a")])
+        // Sent in one go it is Alt and a letter, which means nothing here.
+        #expect(keys([0x1B, 0x61, 0x62]) == [.unknown, .text("b")])
     }
 
     @Test func editing() {

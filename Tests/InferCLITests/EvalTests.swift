@@ -101,11 +101,11 @@ import Testing
         // Far more than is done before the interrupt comes.
         let text = try write(String(repeating: Self.words, count: 3000), "text", directory)
         let state = directory.path("state")
-        let session = try TerminalSession([
-            "eval", "perplexity", "-m", model, text, "-c", "32", "--stride", "32", "--state", state,
-        ])
+        let session = try TerminalSession(
+            ["eval", "perplexity", "-m", model, text, "-c", "32", "--stride", "32", "--state", state],
+            environment: ["INFER_TEST_PAUSE": "evaluation"])
         try session.wait(for: " left")
-        kill(session.process.processIdentifier, SIGINT)
+        try session.interrupt()
         // What there is comes first.
         try session.wait(for: "perplexity")
         try session.wait(for: "the same command goes on")

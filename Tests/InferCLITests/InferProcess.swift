@@ -15,13 +15,17 @@ enum InferProcess {
     }()
 
     /// Runs the command to its end.
-    static func run(_ arguments: [String], input: String = "", environment: [String: String] = [:]) throws -> Result {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "infer-run-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
+    /// - Parameter output: a file that takes the place of standard output, such as /dev/full.
+    static func run(
+        _ arguments: [String], input: String = "", environment: [String: String] = [:], folder: String? = nil,
+        output device: String? = nil
+    ) throws -> Result {
+        let scratch = FileManager.default.temporaryDirectory.appending(path: "infer-run-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: scratch) }
         // Files rather than pipes: nothing can block.
         func file(_ name: String, _ content: String = "") throws -> URL {
-            let url = folder.appending(path: name)
+            let url = scratch.appending(path: name)
             try Data(content.utf8).write(to: url)
             return url
         }
@@ -30,9 +34,10 @@ enum InferProcess {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
+        if let folder { process.currentDirectoryURL = URL(filePath: folder) }
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = try FileHandle(forReadingFrom: try file("input", input))
-        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardOutput = try FileHandle(forWritingTo: device.map { URL(filePath: $0) } ?? output)
         process.standardError = try FileHandle(forWritingTo: errors)
         try process.run()
         process.waitUntilExit()
@@ -42,13 +47,31 @@ enum InferProcess {
     }
 }
 
+/// The system's `read`, which a method of that name hides.
+private func systemRead(_ descriptor: Int32, _ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(descriptor, bytes, count)
+}
+
+extension FileHandle {
+    /// What is there, or comes next; empty at the end. Foundation's `availableData` ends the program when reading fails.
+    func next() throws -> Data {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = systemRead(fileDescriptor, &bytes, bytes.count)
+            if count >= 0 { return Data(bytes.prefix(count)) }
+            guard errno == EINTR else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        }
+    }
+}
+
 /// The command at a terminal of its own.
 final class TerminalSession {
     let process = Process()
     private let terminal: FileHandle
     private(set) var screen = ""
 
-    init(_ arguments: [String]) throws {
+    /// - Parameter environment: `INFER_TEST_PAUSE` holds the program at a place where a test wants it.
+    init(_ arguments: [String], environment: [String: String] = [:]) throws {
         var controller: Int32 = -1
         var device: Int32 = -1
         try #require(openpty(&controller, &device, nil, nil, nil) == 0)
@@ -56,7 +79,8 @@ final class TerminalSession {
         let end = FileHandle(fileDescriptor: device, closeOnDealloc: true)
         process.executableURL = InferProcess.executable
         process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(["TERM": "xterm", "NO_COLOR": "1"]) { $1 }
+        let terminals = ["TERM": "xterm", "NO_COLOR": "1"].merging(environment) { $1 }
+        process.environment = ProcessInfo.processInfo.environment.merging(terminals) { $1 }
         process.standardInput = end
         process.standardOutput = end
         process.standardError = end
@@ -64,7 +88,14 @@ final class TerminalSession {
         try end.close()
     }
 
-    func type(_ text: String) { terminal.write(Data(text.utf8)) }
+    func type(_ text: String) throws { try type(bytes: Array(text.utf8)) }
+
+    func type(bytes: [UInt8]) throws { try terminal.write(contentsOf: Data(bytes)) }
+
+    /// Ctrl-C, as another program sends it.
+    func interrupt() throws {
+        try #require(kill(process.processIdentifier, SIGINT) == 0, "the program has ended; it showed \(screen)")
+    }
 
     /// Reads on until `text` appears behind what was waited for before.
     func wait(for text: String) throws {
@@ -79,15 +110,16 @@ final class TerminalSession {
 
     private func readMore() throws {
         guard hasSomethingToRead() else { throw Silence(screen: screen) }
-        let data = terminal.availableData
-        try #require(!data.isEmpty, "the terminal closed; it showed \(screen.debugDescription)")
+        // A terminal whose program has gone gives an error (EIO) or nothing.
+        let data = try? terminal.next()
+        guard let data, !data.isEmpty else { throw Closed(screen: screen) }
         screen += String(decoding: data, as: UTF8.self)
     }
 
     /// The exit status. Reads what is left, so that the program cannot block.
     func end() -> Int32 {
         // At the end of the program reading from its terminal fails or gives nothing.
-        while hasSomethingToRead(), let data = try? terminal.read(upToCount: 4096), !data.isEmpty {}
+        while hasSomethingToRead(), let data = try? terminal.next(), !data.isEmpty {}
         process.waitUntilExit()
         return process.terminationStatus
     }
@@ -102,6 +134,11 @@ final class TerminalSession {
         if ready > 0 { return true }
         kill(process.processIdentifier, SIGKILL)
         return false
+    }
+
+    struct Closed: Error, CustomStringConvertible {
+        var screen: String
+        var description: String { "the terminal closed; it showed \(screen.debugDescription)" }
     }
 
     struct Silence: Error, CustomStringConvertible {

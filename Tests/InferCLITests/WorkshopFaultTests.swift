@@ -183,7 +183,7 @@ import Testing
         process.standardError = errors
         process.standardOutput = FileHandle.nullDevice
         try process.run()
-        let message = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let message = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         process.waitUntilExit()
         #expect(process.terminationStatus == 1 && message.contains("cannot write"), "\(message)")
         #expect(message.split(separator: "\n").count == 1, "\(message)")
@@ -194,7 +194,7 @@ import Testing
 
     // MARK: Ctrl-C
 
-    /// The program fills the terminal with its progress and waits there, so the interrupt always comes in time.
+    /// The program waits for the interrupt once it has shown its progress, so that it always comes in time.
     @Test(arguments: [
         ["convert", "FOLDER", "-o", "TARGET"], ["edit", "LARGE", "TARGET", "--name", "x"],
         ["quantize", "LARGE", "TARGET", "Q8_0"],
@@ -215,9 +215,10 @@ import Testing
         let large = try toy.write(to: directory, name: "large.gguf")
         let before = try directory.contents()
         let places = ["LARGE": large, "TARGET": target, "FOLDER": folder.path]
-        let session = try TerminalSession(arguments.map { places[$0] ?? $0 })
+        let session = try TerminalSession(
+            arguments.map { places[$0] ?? $0 }, environment: ["INFER_TEST_PAUSE": "work"])
         try session.wait(for: "ing ")
-        kill(session.process.processIdentifier, SIGINT)
+        try session.interrupt()
         let resumes = arguments[0] == "quantize"
         try session.wait(
             for: "interrupted; " + (resumes ? "the same command goes on where it was" : "nothing is written"))

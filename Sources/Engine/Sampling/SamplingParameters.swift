@@ -67,7 +67,7 @@ package struct SamplingParameters: Sendable, Equatable {
             }
         }
         let largest: Float = 1e6
-        try check("temperature", temperature, -largest...largest)
+        try check("temperature", temperature, 0...largest)
         try check("top-k", Float(topK), 0...Float(Int32.max))
         try check("top-p", topP, 0...1)
         try check("min-p", minP, 0...1)
@@ -96,9 +96,15 @@ package enum SamplingError: Error, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .outOfRange(let name, let value, let lowest, let highest):
-            "\(name) is \(value), expected \(lowest) to \(highest)"
+            "\(name) is \(Self.text(value)), expected \(Self.text(lowest)) to \(Self.text(highest))"
         case .notANumber(let name, let value):
-            "\(name) is \(value), expected a finite number or -inf"
+            "\(name) is \(Self.text(value)), expected a finite number or -inf"
         }
+    }
+
+    /// As people write it: 40 and not 40.0.
+    private static func text(_ value: Float) -> String {
+        if value.isNaN { return "not a number" }
+        return Int(exactly: value).map { "\($0)" } ?? "\(value)"
     }
 }

@@ -10,43 +10,43 @@ enum BenchFormat: String, CaseIterable, ExpressibleByArgument {
 /// Writes rows one by one, as soon as they are measured.
 struct BenchWriter {
     private let format: BenchFormat
-    private let print: (String) -> Void
+    private let print: (String) throws -> Void
     private var count = 0
 
     /// - Parameter print: receives the text line by line.
-    init(_ format: BenchFormat, print: @escaping (String) -> Void) {
+    init(_ format: BenchFormat, print: @escaping (String) throws -> Void) {
         self.format = format
         self.print = print
     }
 
-    mutating func write(_ row: BenchRow) {
+    mutating func write(_ row: BenchRow) throws {
         switch format {
         case .md:
             if count == 0 {
-                print(Self.tableLine(Self.columns.map { $0.title }))
-                print(Self.tableLine(Self.columns.map { $0.isNumber ? "---:" : "---" }))
+                try print(Self.tableLine(Self.columns.map { $0.title }))
+                try print(Self.tableLine(Self.columns.map { $0.isNumber ? "---:" : "---" }))
             }
-            print(Self.tableLine(Self.columns.map { $0.text(row) }))
+            try print(Self.tableLine(Self.columns.map { $0.text(row) }))
         case .json:
-            print((count == 0 ? "[ " : ", ") + Self.object(row))
+            try print((count == 0 ? "[ " : ", ") + Self.object(row))
         case .jsonl:
-            print(Self.object(row))
+            try print(Self.object(row))
         case .csv:
-            if count == 0 { print(row.fields.map { Self.quoted($0.key) }.joined(separator: ",")) }
-            print(row.fields.map { Self.cell($0.value) }.joined(separator: ","))
+            if count == 0 { try print(row.fields.map { Self.quoted($0.key) }.joined(separator: ",")) }
+            try print(row.fields.map { Self.cell($0.value) }.joined(separator: ","))
         }
         count += 1
     }
 
     /// - Parameter last: the last row, for the facts that hold for all.
-    mutating func finish(last: BenchRow?) {
+    mutating func finish(last: BenchRow?) throws {
         switch format {
-        case .json: print(count == 0 ? "[]" : "]")
+        case .json: try print(count == 0 ? "[]" : "]")
         case .md:
             guard let last else { return }
             let commit = last.setting.commit.isEmpty ? "" : ", commit \(last.setting.commit)"
-            print("")
-            print(
+            try print("")
+            try print(
                 String(
                     format: "%@%@; last measured limits: %.1f GB/s, %.0f GMAC/s in int8", last.setting.cpu, commit,
                     last.bandwidth, last.int8Peak))

@@ -135,6 +135,7 @@ struct Bench: ParsableCommand {
     }
 
     func run() throws {
+        if let plot { try OutputFile.check(plot) }
         var writer = BenchWriter(output, print: say)
         var all: [BenchRow] = []
         for path in model {
@@ -147,21 +148,21 @@ struct Bench: ParsableCommand {
                             valueCache: cache.values)
                         options.allowsUntrainedContext = true
                         try measure(try Model.load(file, options: options), batchSize: batchSize) { row in
-                            writer.write(row)
+                            try writer.write(row)
                             all.append(row)
                         }
                     }
                 }
             }
         }
-        writer.finish(last: all.last)
+        try writer.finish(last: all.last)
         if let plot { try OutputFile.write(SpeedPlot.plot(all).svg(), to: plot) }
     }
 
     /// Prints a line at once, also into a pipe.
-    private func say(_ line: String) { Terminal.writeAnswer(line + "\n") }
+    private func say(_ line: String) throws { try StandardOutput.line(line) }
 
-    private func measure(_ model: Model, batchSize: Int, _ deliver: (BenchRow) -> Void) throws {
+    private func measure(_ model: Model, batchSize: Int, _ deliver: (BenchRow) throws -> Void) throws {
         let tests = tests
         let options = model.options
         let setting = BenchRow.Setting(
@@ -179,16 +180,16 @@ struct Bench: ParsableCommand {
             runner.warmUp(test)
             var seconds: [Double] = []
             var readings: [Yardstick.Reading] = []
-            if paced { say("ready") }
+            if paced { try say("ready") }
             for repetition in 1...repetitions {
                 progress.show("\(test.name): \(repetition) of \(repetitions)")
                 if paced, readLine() == nil { throw CommandError("standard input ended before the last repetition") }
                 readings.append(yardstick.read())
                 seconds.append(runner.measure(test))
-                if paced { say("done \(seconds[repetition - 1])") }
+                if paced { try say("done \(seconds[repetition - 1])") }
             }
             progress.clear()
-            deliver(
+            try deliver(
                 BenchRow(
                     setting, test, cost: cost.amount(test.passes(batch: batchSize)), seconds: seconds,
                     yardstick: readings))

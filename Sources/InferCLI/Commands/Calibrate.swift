@@ -44,6 +44,7 @@ struct Calibrate: ParsableCommand {
 
     func run() throws {
         let start = ContinuousClock().now
+        try OutputFile.check(output)
         let file = try ModelFile.open(model)
         let pieces = try reading.pieces(of: text, for: file)
         let collector = ImportanceCollector(file)
@@ -58,13 +59,13 @@ struct Calibrate: ParsableCommand {
             experts: collector.experts.all, expertsUnseen: collector.experts.unseen,
             seconds: (ContinuousClock().now - start) / .seconds(1))
         if json {
-            print(try JSONOutput.text(report))
+            try StandardOutput.line(try JSONOutput.text(report))
         } else {
-            print("\(report.tokens) tokens in \(report.pieces) pieces, \(report.matrices) matrices")
+            try StandardOutput.line("\(report.tokens) tokens in \(report.pieces) pieces, \(report.matrices) matrices")
             if report.expertsUnseen > 0 {
-                print("\(report.expertsUnseen) of \(report.experts) experts' matrices met no token: take a longer text")
+                try StandardOutput.line("\(report.expertsUnseen) of \(report.experts) experts' matrices met no token: take a longer text")
             }
-            print(String(format: "%@ written in %.1f s", output, report.seconds))
+            try StandardOutput.line(String(format: "%@ written in %.1f s", output, report.seconds))
         }
     }
 }

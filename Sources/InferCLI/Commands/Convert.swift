@@ -75,7 +75,7 @@ struct Convert: ParsableCommand {
         }
         let report = ConvertReport(
             plan, source: folder, target: dryRun ? nil : output, seconds: (clock.now - start) / .seconds(1))
-        print(json ? try JSONOutput.text(report) : report.text)
+        try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
     }
 }
 

@@ -105,7 +105,7 @@ struct Doctor: ParsableCommand {
             report.model = ModelFit(
                 model, contextLength: ctxSize, availableMemory: facts.availableMemory, limits: report.limits)
         }
-        if json { try printJSON(report) } else { printTable(report) }
+        if json { try printJSON(report) } else { try printTable(report) }
     }
 
     /// 1, 2, 4, … and the most.
@@ -118,24 +118,24 @@ struct Doctor: ParsableCommand {
     private func printJSON(_ report: Report) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        try StandardOutput.line(String(decoding: try encoder.encode(report), as: UTF8.self))
     }
 
-    private func printTable(_ report: Report) {
-        func line(_ name: String, _ value: String) {
-            print("\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(value)")
+    private func printTable(_ report: Report) throws {
+        func line(_ name: String, _ value: String) throws {
+            try StandardOutput.line("\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(value)")
         }
         func gibibytes(_ bytes: Int) -> String { String(format: "%.1f GiB", Double(bytes) / 0x1p30) }
-        line("processor", "\(report.cpu), \(report.cores) cores")
-        line("instruction sets", "\(report.isa) in use of \(report.isa_available.joined(separator: ", "))")
-        line("caches", report.caches.map { "\($0.name) \($0.bytes / 1024) KiB" }.joined(separator: ", "))
-        line(
+        try line("processor", "\(report.cpu), \(report.cores) cores")
+        try line("instruction sets", "\(report.isa) in use of \(report.isa_available.joined(separator: ", "))")
+        try line("caches", report.caches.map { "\($0.name) \($0.bytes / 1024) KiB" }.joined(separator: ", "))
+        try line(
             "memory", "\(gibibytes(report.memory_bytes)), \(gibibytes(report.available_memory_bytes)) available")
-        line("pages", "\(report.page_bytes / 1024) KiB" + (report.huge_pages.map { "; 2 MiB pages: \($0)" } ?? ""))
-        print("\nthreads   int8 GMAC/s   float GMAC/s   read GB/s, 4 KiB pages   2 MiB pages")
+        try line("pages", "\(report.page_bytes / 1024) KiB" + (report.huge_pages.map { "; 2 MiB pages: \($0)" } ?? ""))
+        try StandardOutput.line("\nthreads   int8 GMAC/s   float GMAC/s   read GB/s, 4 KiB pages   2 MiB pages")
         for peak in report.peak {
             let read = report.bandwidth.filter { $0.threads == peak.threads }.map(\.gigabytes_per_second)
-            print(
+            try StandardOutput.line(
                 String(
                     format: "%7d %13.0f %14.0f %24.1f %13.1f", peak.threads, peak.int8_gmac_per_second,
                     peak.float_gmac_per_second, read.first ?? 0, read.last ?? 0))

@@ -71,7 +71,7 @@ struct Edit: ParsableCommand {
             }
         }
         let report = EditReport(edit, bytes: copy.tensorBytes, source: source, target: dryRun ? nil : target)
-        print(json ? try JSONOutput.text(report) : report.text)
+        try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
     }
 
     private func edit(_ file: GGUFFile) throws -> ModelEdit {

@@ -52,9 +52,9 @@ struct Embed: AsyncParsableCommand {
             if json {
                 let row = Row(index: index, tokens: result.tokenCount, embedding: result.vector)
                 let object = String(decoding: try encoder.encode(row), as: UTF8.self)
-                print(index == 0 ? "[" : ",", object, separator: "", terminator: "")
+                try StandardOutput.write((index == 0 ? "[" : ",") + object)
             } else {
-                print(result.vector.map { "\($0)" }.joined(separator: " "))
+                try StandardOutput.line(result.vector.map { "\($0)" }.joined(separator: " "))
             }
             index += 1
         }
@@ -63,7 +63,7 @@ struct Embed: AsyncParsableCommand {
         } else {
             for text in texts { try await show(text) }
         }
-        if json { print(index == 0 ? "[]" : "]") }
+        if json { try StandardOutput.line(index == 0 ? "[]" : "]") }
     }
 
     private func embed(

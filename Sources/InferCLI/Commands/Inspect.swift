@@ -88,21 +88,21 @@ struct Inspect: AsyncParsableCommand {
             let chosen = file.tensors.filter(matches)
             let report = StatisticsReport(file, tensors: chosen, threads: threads, progress: progress)
             line.clear()
-            print(json ? try JSONOutput.text(report) : report.text)
+            try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
         } else if let diff {
             let report = DifferenceReport(
                 file, try ModelFile.open(diff), threads: threads, matches: matches, progress: progress)
             line.clear()
-            print(json ? try JSONOutput.text(report) : report.text)
+            try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
             if !report.isEmpty { throw ExitCode(1) }
         } else if strict {
             let report = ValidationReport(file, threads: threads, progress: progress)
             line.clear()
-            print(json ? try JSONOutput.text(report) : report.text)
+            try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
             if !report.problems.isEmpty { throw ExitCode(1) }
         } else {
             let summary = FileSummary(file, contextLength: ctxSize, full: full)
-            print(json ? try JSONOutput.text(summary) : summary.text(full: full))
+            try StandardOutput.line(json ? try JSONOutput.text(summary) : summary.text(full: full))
         }
     }
 }

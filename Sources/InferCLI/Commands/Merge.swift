@@ -31,7 +31,7 @@ struct Merge: ParsableCommand {
         }
         let report = MergeReport(parts: file.partPaths, target: target, tensors: file.tensors.count)
         let count = "\(report.parts.count) part" + (report.parts.count == 1 ? "" : "s")
-        print(
+        try StandardOutput.line(
             json
                 ? try JSONOutput.text(report)
                 : "\(target.printable()) written from \(count): \(report.tensors) tensors, "

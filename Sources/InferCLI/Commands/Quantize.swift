@@ -86,7 +86,7 @@ struct Quantize: ParsableCommand {
         let report = QuantizeReport(
             file: file, plan: plan, gaps: gaps, target: dryRun ? nil : target,
             seconds: ContinuousClock().now - start)
-        print(json ? try JSONOutput.text(report) : report.text)
+        try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
     }
 
     /// - Returns: what was, or would be, written, and what the importance matrix did not know.

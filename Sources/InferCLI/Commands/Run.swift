@@ -7,14 +7,15 @@ struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer a prompt, or chat. The default command.",
         discussion: """
-            The prompt is the argument, a file (-f) or standard input. From a terminal without a prompt a chat \
-            starts. A model with a chat template answers the prompt as a message; --raw continues it as plain text.
+            The prompt is the argument, a file (-f) or standard input; of an argument and a text in a file or at \
+            standard input the argument comes first. From a terminal without a prompt a chat starts. A model with a chat template answers the prompt as a message; --raw continues it as plain text.
 
             The answer goes to standard output, everything else to standard error. Ctrl-C ends the answer and \
             prints what there is (exit code 130).
 
               infer --model qwen-9b.gguf "Name three rivers in Italy."
               infer --model qwen-9b.gguf --raw --echo "Once upon a time"
+              infer --model qwen-9b.gguf "Summarise this letter:" < letter.txt
               infer --model qwen-9b.gguf -f letter.txt --system "Summarise." --json-output
               infer --model qwen-9b.gguf --tools --reasoning 500 "What is 1234 * 5678?"
               infer --model qwen-9b.gguf -j '{"type": "object", "properties": {"city": {"type": "string"}}}' \
@@ -40,7 +41,6 @@ struct Run: AsyncParsableCommand {
     }
 
     func run() async throws {
-        Terminal.endQuietlyOnBrokenPipe()
         let text = try prompt.read()
         if text == nil, prompt.raw { throw ValidationError("--raw needs a prompt") }
         if text == nil, jsonOutput { throw ValidationError("--json-output needs a prompt") }
@@ -72,7 +72,7 @@ struct Run: AsyncParsableCommand {
         let events: AsyncThrowingStream<GenerationEvent, any Error>
         if prompt.raw {
             interrupts.handle { stop.set() }
-            if prompt.echo, !jsonOutput { Terminal.writeAnswer(text) }
+            if prompt.echo, !jsonOutput { try StandardOutput.write(text) }
             let tokens = model.tokenize(text, parseSpecial: true)
             events = model.generate(
                 tokens: tokens, options: plan.options, schema: plan.schema, until: stop)
@@ -86,16 +86,16 @@ struct Run: AsyncParsableCommand {
         do {
             try await reader.follow(events, isStreaming: !jsonOutput)
         } catch {
-            if !jsonOutput, !reader.text.isEmpty { Terminal.writeAnswer("\n") }
+            if !jsonOutput, !reader.text.isEmpty { try? StandardOutput.line() }
             throw error
         }
         let printed = (prompt.echo ? text : "") + reader.text
-        if !jsonOutput, !printed.hasSuffix("\n") { Terminal.writeAnswer("\n") }
+        if !jsonOutput, !printed.endsWithLineBreak { try StandardOutput.line() }
         if let usage = reader.usage {
             let report = RunReport(
                 information: model.information, seed: plan.options.seed ?? 0, text: printed, answer: reader,
                 usage: usage)
-            if jsonOutput { Terminal.writeAnswer(try report.json() + "\n") }
+            if jsonOutput { try StandardOutput.line(try report.json()) }
             if verbose { Terminal.writeMessage(report.summary) }
         }
         switch reader.reason {

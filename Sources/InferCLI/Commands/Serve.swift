@@ -103,7 +103,6 @@
         }
 
         func run() async throws {
-            Terminal.endQuietlyOnBrokenPipe()
             let host = host.contains(":") ? "[\(host)]" : host
             do {
                 let service = try InferService(try serverConfiguration()) { LogLine.write($0) }
@@ -146,13 +145,9 @@
 
         private func keysFromFile() throws -> [String] {
             guard let apiKeyFile else { return [] }
-            do {
-                let text = try String(contentsOfFile: apiKeyFile, encoding: .utf8)
-                let keys = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
-                return keys.filter { !$0.isEmpty && !$0.hasPrefix("#") }
-            } catch {
-                throw CommandError("cannot read \(apiKeyFile): \(error.localizedDescription)")
-            }
+            let text = try TextFile.contents(of: apiKeyFile)
+            let keys = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+            return keys.filter { !$0.isEmpty && !$0.hasPrefix("#") }
         }
     }
 
@@ -160,7 +155,7 @@
     enum LogLine {
         static func write(_ text: String) {
             let time = Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-            FileHandle.standardError.write(Data("\(time) \(text)\n".utf8))
+            Terminal.writeMessage("\(time) \(text)\n")
         }
     }
 #else

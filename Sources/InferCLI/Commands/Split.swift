@@ -56,7 +56,7 @@ struct Split: ParsableCommand {
                 try copy.write(splitPrefix: prefix, rule: try rule(), progress: progress.part("writing"))
             }
         let report = SplitReport(source: source, isWritten: !dryRun, parts: parts.map { SplitReport.Part($0) })
-        print(json ? try JSONOutput.text(report) : report.text)
+        try StandardOutput.line(json ? try JSONOutput.text(report) : report.text)
     }
 
     private func rule() throws -> GGUFSplitRule {

@@ -68,12 +68,12 @@ struct Synth: ParsableCommand {
         if dryRun {
             for tensor in plan {
                 let shape = tensor.dimensions.map(String.init).joined(separator: "×")
-                print("\(tensor.name)\t\(tensor.type)\t\(shape)\t\(tensor.byteCount)")
+                try StandardOutput.line("\(tensor.name)\t\(tensor.type)\t\(shape)\t\(tensor.byteCount)")
             }
-            print(String(format: "%.2f GB in %d tensors", gigabytes, plan.count))
+            try StandardOutput.line(String(format: "%.2f GB in %d tensors", gigabytes, plan.count))
         } else if let output {
             try write(synthesizer, to: output)
-            print(String(format: "%@: %.2f GB in %d tensors", output, gigabytes, plan.count))
+            try StandardOutput.line(String(format: "%@: %.2f GB in %d tensors", output, gigabytes, plan.count))
         }
     }
 
@@ -86,9 +86,15 @@ struct Synth: ParsableCommand {
     private func printList(_ folder: URL) throws {
         for name in Preset.names(in: folder) {
             let description = try Preset.load(name, folder: folder).description
-            print("\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(description)")
+            try StandardOutput.line("\(name.padding(toLength: 18, withPad: " ", startingAt: 0)) \(description)")
         }
-        print("quantizations: \(Self.quantNames)")
+        try StandardOutput.line("quantizations: \(Self.quantNames)")
+        guard FileManager.default.fileExists(atPath: folder.path) else {
+            throw CommandError(
+                presets == nil
+                    ? "there are no presets: no folder models/presets here or above the program; --presets names one"
+                    : "there are no presets: there is no folder \(folder.path)")
+        }
     }
 
     /// The program usually lies in `.build/…` of the repository, so the folder is looked for upwards from both places.

@@ -48,10 +48,10 @@ struct Tokenize: ParsableCommand {
 
     func run() throws {
         let tokenizer = try Tokenizer(GGUFFile(path: modelPath.model).metadata)
-        let text = text ?? String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
+        let text = try text ?? String(decoding: try StandardInput.all(), as: UTF8.self)
         let tokens = tokenizer.encode(text, addSpecial: special, parseSpecial: parseSpecial)
-        if count { return print(tokens.count) }
-        if ids { return print(tokens.map { String($0) }.joined(separator: ",")) }
+        if count { return try StandardOutput.line("\(tokens.count)") }
+        if ids { return try StandardOutput.line(tokens.map { String($0) }.joined(separator: ",")) }
         let rows = tokens.map { id in
             let piece = tokenizer.bytes(of: id, renderSpecial: true)
             return Row(
@@ -61,11 +61,11 @@ struct Tokenize: ParsableCommand {
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            return print(String(decoding: try encoder.encode(rows), as: UTF8.self))
+            return try StandardOutput.line(String(decoding: try encoder.encode(rows), as: UTF8.self))
         }
         for (id, row) in zip(tokens, rows) {
             let type = row.type == "normal" ? "" : "  \(row.type)"
-            print(
+            try StandardOutput.line(
                 String(repeating: " ", count: max(0, 8 - String(id).count)) + "\(id)  \(visible(id, tokenizer))\(type)")
         }
     }

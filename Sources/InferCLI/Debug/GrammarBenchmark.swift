@@ -16,8 +16,8 @@ struct GrammarBenchmark {
         // The vocabulary is arranged once for a model.
         let start = ContinuousClock.now
         _ = try compiler.constraint(forGBNF: "root ::= \"\"")
-        printLine(["vocabulary": .int(tokenizer.vocabularySize), "arranged_ms": milliseconds(since: start)])
-        forEachLine { line in
+        try printLine(["vocabulary": .int(tokenizer.vocabularySize), "arranged_ms": milliseconds(since: start)])
+        try forEachLine { line in
             do {
                 return try measure(line, tokenizer, compiler, &logits).text(.spaced)
             } catch {
@@ -71,7 +71,7 @@ struct GrammarBenchmark {
         .double((ContinuousClock.now - start) / .milliseconds(1))
     }
 
-    private func printLine(_ value: JSONValue) {
-        FileHandle.standardOutput.write(Data((value.text(.spaced) + "\n").utf8))
+    private func printLine(_ value: JSONValue) throws {
+        try StandardOutput.line(value.text(.spaced))
     }
 }

@@ -25,7 +25,7 @@ struct GrammarDoor: ParsableCommand {
     func run() throws {
         if let bench { return try GrammarBenchmark(path: bench).run() }
         var last: (key: JSONValue, grammar: Result<TextGrammar, GrammarError>)?
-        forEachLine { Self.reply(to: $0, &last).text(.spaced) }
+        try forEachLine { Self.reply(to: $0, &last).text(.spaced) }
     }
 
     /// - Parameter last: the grammar of the line before, since many texts often go with one.

@@ -45,6 +45,7 @@ struct LogitsDoor: ParsableCommand {
     var cacheTypeV: CacheType = .f32
 
     func run() throws {
+        try OutputFile.check(output)
         let ids = try tokenIDs()
         var options = EngineOptions(
             contextLength: ctxSize ?? max(ids.count, 1), batchSize: batchSize, keyCache: cacheTypeK,
@@ -54,10 +55,9 @@ struct LogitsDoor: ParsableCommand {
         if mtp { return try writeAll { deliver, _ in try model.nextTokenLogits(ids, deliver: deliver) } }
         let generator = try model.makeGenerator()
 
-        // Nothing is written before the first logits are there, so that a refused request leaves no file.
         guard all else {
             try generator.sync(ids)
-            return try open().write(contentsOf: littleEndian(generator.logits))
+            return try OutputFile.write(littleEndian(generator.logits), to: output)
         }
         try writeAll { deliver, failed in try generator.evaluate(ids, isCancelled: failed, deliver: deliver) }
     }
@@ -66,26 +66,22 @@ struct LogitsDoor: ParsableCommand {
     private func writeAll(
         _ produce: (_ deliver: (Int, UnsafeMutableBufferPointer<Float>) -> Void, _ failed: () -> Bool) throws -> Void
     ) throws {
-        var file: FileHandle?
+        let file = OutputFile(output)
         var failure: (any Error)?
-        try produce(
-            { _, logits in
-                do {
-                    guard failure == nil else { return }
-                    if file == nil { file = try open() }
-                    try file?.write(contentsOf: littleEndian(logits))
-                } catch {
-                    failure = error
-                }
-            }, { failure != nil })
+        let outcome = Result {
+            try produce(
+                { _, logits in
+                    do {
+                        if failure == nil { try file.append(littleEndian(logits)) }
+                    } catch {
+                        failure = error
+                    }
+                }, { failure != nil })
+        }
+        // What stopped the work says more than that it was stopped.
         if let failure { throw failure }
-    }
-
-    private func open() throws -> FileHandle {
-        guard FileManager.default.createFile(atPath: output, contents: nil),
-            let file = FileHandle(forWritingAtPath: output)
-        else { throw CommandError("cannot write \(output)") }
-        return file
+        try outcome.get()
+        try file.commit()
     }
 
     private func littleEndian(_ values: UnsafeMutableBufferPointer<Float>) -> Data {
@@ -98,10 +94,7 @@ struct LogitsDoor: ParsableCommand {
         var text = tokens
         if text.hasPrefix("@") {
             let path = String(text.dropFirst())
-            guard let content = FileManager.default.contents(atPath: path) else {
-                throw CommandError("cannot read \(path)")
-            }
-            text = String(decoding: content, as: UTF8.self)
+            text = try TextFile.contents(of: path)
         }
         return try text.split(whereSeparator: { $0 == "," || $0.isWhitespace }).map { part in
             guard let id = Int32(part) else { throw ValidationError("'\(part)' is not a token id") }

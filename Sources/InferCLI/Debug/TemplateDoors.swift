@@ -15,8 +15,8 @@ struct TemplateDoor: ParsableCommand {
             refused.
             """)
 
-    func run() {
-        forEachLine { Self.reply(to: $0).text(.spaced) }
+    func run() throws {
+        try forEachLine { Self.reply(to: $0).text(.spaced) }
     }
 
     static func reply(to line: Data) -> JSONValue {
@@ -57,8 +57,8 @@ struct ToolCallsDoor: ParsableCommand {
             "stop" in the request: then it is content.
             """)
 
-    func run() {
-        forEachLine { Self.reply(to: $0).text(.spaced) }
+    func run() throws {
+        try forEachLine { Self.reply(to: $0).text(.spaced) }
     }
 
     static func reply(to line: Data) -> JSONValue {

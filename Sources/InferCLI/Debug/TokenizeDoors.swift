@@ -37,7 +37,7 @@ struct TokenizeDoor: ParsableCommand {
         let tokenizer = try Tokenizer(GGUFFile(path: modelPath.model).metadata)
         let loading = ContinuousClock.now - start
         if let bench { return try measure(tokenizer, file: bench, loading: loading) }
-        forEachLine { Self.reply(to: $0, tokenizer) }
+        try forEachLine { Self.reply(to: $0, tokenizer) }
     }
 
     static func reply(to line: Data, _ tokenizer: Tokenizer) -> String {
@@ -52,12 +52,12 @@ struct TokenizeDoor: ParsableCommand {
     }
 
     private func measure(_ tokenizer: Tokenizer, file: String, loading: Duration) throws {
-        let text = try String(contentsOf: URL(filePath: file), encoding: .utf8)
+        let text = try TextFile.whole(try TextFile.data(of: file), from: file)
         for _ in 0..<max(repeats, 1) {
             let start = ContinuousClock.now
             let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: false)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            printLine("{\"seconds\": \(seconds), \"tokens\": \(ids.count), \"load_seconds\": \(loading / .seconds(1))}")
+            try StandardOutput.line("{\"seconds\": \(seconds), \"tokens\": \(ids.count), \"load_seconds\": \(loading / .seconds(1))}")
         }
     }
 }
@@ -82,7 +82,7 @@ struct DetokenizeDoor: ParsableCommand {
 
     func run() throws {
         let tokenizer = try Tokenizer(GGUFFile(path: modelPath.model).metadata)
-        forEachLine { Self.reply(to: $0, tokenizer, renderSpecial: special) }
+        try forEachLine { Self.reply(to: $0, tokenizer, renderSpecial: special) }
     }
 
     static func reply(to line: Data, _ tokenizer: Tokenizer, renderSpecial: Bool) -> String {
@@ -102,28 +102,27 @@ struct DetokenizeDoor: ParsableCommand {
 }
 
 /// Prints what `reply` makes of each line of standard input, as soon as the line is there.
-func forEachLine(_ reply: (Data) -> String) {
-    func answer(_ line: Data) {
+func forEachLine(_ reply: (Data) -> String) throws {
+    var isFirst = true
+    func answer(_ line: Data) throws {
         guard line.contains(where: { $0 > 0x20 }) else { return }
-        printLine(reply(line))
+        try StandardOutput.line(reply(isFirst ? TextFile.withoutMark(line) : line))
+        isFirst = false
     }
     var pending = Data()
     while true {
-        let chunk = FileHandle.standardInput.availableData
+        let chunk = try StandardInput.chunk()
         guard !chunk.isEmpty else { break }
         // Only line feeds end a line: U+2028 and carriage returns may stand in a text.
         var parts = chunk.split(separator: 0x0a, omittingEmptySubsequences: false)[...]
         pending.append(parts.removeFirst())
         while let next = parts.popFirst() {
-            answer(pending)
+            try answer(pending)
             pending = Data(next)
         }
     }
-    answer(pending)
+    try answer(pending)
 }
-
-/// Writes at once, which `print` does to a terminal only.
-private func printLine(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
 private func errorLine(_ expected: String, _ error: (any Error)? = nil) -> String {
     let text = error.map { "\(expected): \($0)" } ?? expected

@@ -11,7 +11,7 @@ struct PromptOptions: ParsableArguments {
 
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("Read the prompt from a file; -: from standard input.", valueName: "file"),
+        help: ArgumentHelp("Read the prompt, or the text that it is about, from a file; -: from standard input.", valueName: "file"),
         completion: .file())
     var file: String?
 
@@ -27,20 +27,26 @@ struct PromptOptions: ParsableArguments {
     var echo = false
 
     func validate() throws {
-        let sources = [!text.isEmpty, prompt != nil, file != nil].count { $0 }
-        guard sources <= 1 else {
-            throw ValidationError("give the prompt once: as an argument, with --prompt or with --file")
+        guard text.isEmpty || prompt == nil else {
+            throw ValidationError("give the prompt once: as an argument or with --prompt")
         }
         guard !raw || system == nil else { throw ValidationError("--system needs a chat; it does not go with --raw") }
         guard raw || !echo else { throw ValidationError("--echo goes with --raw only") }
     }
 
-    /// The prompt, nil when the user wants to type it.
+    /// The prompt, nil when the user wants to type it. What is asked comes before the text that it is asked about.
     func read() throws -> String? {
-        if !text.isEmpty { return text.joined(separator: " ") }
-        if let prompt { return prompt }
+        let question = text.isEmpty ? prompt : text.joined(separator: " ")
+        let material = try material()
+        guard let question else { return material }
+        guard let material, !material.allSatisfy(\.isWhitespace) else { return question }
+        return question + "\n\n" + material
+    }
+
+    /// The file or, without one, what comes at standard input.
+    private func material() throws -> String? {
         if let file, file != "-" { return try TextFile.contents(of: file) }
         if file == nil, Terminal.isInputInteractive { return nil }
-        return try TextFile.decoded(try FileHandle.standardInput.readToEnd() ?? Data(), from: "standard input")
+        return try TextFile.decoded(try StandardInput.all(), from: "standard input")
     }
 }

@@ -34,7 +34,7 @@ struct AnswerReader {
                 reasoning += delta
                 if isStreaming { showThought(delta) }
             case .text(let delta):
-                add(delta, isStreaming: isStreaming)
+                try add(delta, isStreaming: isStreaming)
             case .toolCall(let call):
                 toolCalls.append(call)
                 note("[\(call)]", isStreaming: isStreaming)
@@ -44,7 +44,7 @@ struct AnswerReader {
                 text = ""
             case .diagnostic(let problem):
                 problems.append(problem)
-                if let cut = problem.unfinishedCall { add(cut, isStreaming: isStreaming) }
+                if let cut = problem.unfinishedCall { try add(cut, isStreaming: isStreaming) }
                 note("[\(problem.message)]", isStreaming: isStreaming)
             case .finished(let reason, let usage):
                 self.reason = reason
@@ -53,12 +53,12 @@ struct AnswerReader {
         }
     }
 
-    private mutating func add(_ delta: String, isStreaming: Bool) {
+    private mutating func add(_ delta: String, isStreaming: Bool) throws {
         progress.clear()
         text += delta
         guard isStreaming else { return }
         endThought()
-        Terminal.writeAnswer(delta)
+        try StandardOutput.write(delta)
     }
 
     private mutating func showThought(_ delta: String) {
@@ -81,7 +81,7 @@ struct AnswerReader {
         guard isStreaming, Terminal.isMessageInteractive else { return }
         progress.clear()
         endThought()
-        if !text.isEmpty, !text.hasSuffix("\n") { Terminal.writeMessage("\n") }
+        if !text.isEmpty, !text.endsWithLineBreak { Terminal.writeMessage("\n") }
         Terminal.writeHint(line)
     }
 }

@@ -37,7 +37,7 @@ struct ChatLoop {
                 Terminal.writeHint("the conversation is empty")
             case .save(let path): save(to: path)
             case .unknown(let command): Terminal.writeHint("there is no \(command); /help shows what there is")
-            case .message(let text): await answer(text)
+            case .message(let text): try await answer(text)
             }
         }
     }
@@ -58,22 +58,25 @@ struct ChatLoop {
         }
     }
 
-    private func answer(_ text: String) async {
+    /// - Throws: where an answer cannot be printed; other failures are told, and the chat goes on.
+    private func answer(_ text: String) async throws {
         let session = session
         interrupts.handle { session.cancel() }
         defer { interrupts.handle(nil) }
         var reader = AnswerReader()
         do {
             try await reader.follow(plan.events(session, text), isStreaming: true)
-            if !reader.text.hasSuffix("\n") { Terminal.writeAnswer("\n") }
+            if !reader.text.endsWithLineBreak { try StandardOutput.line() }
             switch reader.reason {
             case .cancelled: Terminal.writeHint("[stopped]")
             case .contextFull: Terminal.writeHint("[the context is full: /clear starts anew]")
             case .maximumTokens: Terminal.writeHint("[the limit of tokens was reached]")
             case .endOfText, .toolCalls, .stopSequence: break
             }
+        } catch let error as CommandError {
+            throw error
         } catch {
-            if !reader.text.isEmpty { Terminal.writeAnswer("\n") }
+            if !reader.text.isEmpty { try? StandardOutput.line() }
             Terminal.writeMessage("Error: \(error)\n")
             if case LanguageModelSession.GenerationError.exceededContextWindowSize = error {
                 Terminal.writeHint("/clear starts a new conversation")
@@ -95,10 +98,10 @@ struct ChatLoop {
             let transcript = session.transcript
             let data =
                 path.hasSuffix(".json") ? try encoder.encode(transcript) : Data(ChatInput.text(of: transcript).utf8)
-            try data.write(to: URL(filePath: path), options: .atomic)
+            try OutputFile.write(data, to: path)
             Terminal.writeHint("\(transcript.count) messages saved to \(path)")
         } catch {
-            Terminal.writeHint("cannot write \(path)")
+            Terminal.writeHint("\(error)")
         }
     }
 }

@@ -8,12 +8,28 @@ package struct KeyReader {
         case edit(EditedLine.Edit)
     }
 
-    private let nextByte: () -> UInt8?
+    private let source: () -> UInt8?
+    private let isNear: () -> Bool
+    /// A byte that was looked at and belongs to the next key.
+    private var waiting: UInt8?
 
-    /// - Parameter nextByte: waits for a byte; nil when there will be no more.
-    package init(nextByte: @escaping () -> UInt8? = KeyReader.standardInput) { self.nextByte = nextByte }
+    /// - Parameters:
+    ///   - nextByte: waits for a byte; nil when there will be no more.
+    ///   - isNear: whether a byte comes so soon that the terminal sent it with the one before, and no finger did.
+    package init(
+        nextByte: @escaping () -> UInt8? = KeyReader.standardInput,
+        isNear: @escaping () -> Bool = KeyReader.standardInputIsNear
+    ) {
+        source = nextByte
+        self.isNear = isNear
+    }
 
-    package func next() -> Key {
+    private mutating func nextByte() -> UInt8? {
+        defer { waiting = nil }
+        return waiting ?? source()
+    }
+
+    package mutating func next() -> Key {
         guard let byte = nextByte() else { return .closed }
         switch byte {
         case 0x0D, 0x0A: return .enter
@@ -39,9 +55,15 @@ package struct KeyReader {
     }
 
     /// ESC [ … or ESC O …, as in xterm's "Control Sequences" document.
-    private func escapeSequence() -> Key {
+    private mutating func escapeSequence() -> Key {
+        // The key Escape sends its byte alone, and means nothing here.
+        guard isNear() else { return .unknown }
         guard let kind = nextByte() else { return .closed }
-        guard kind == UInt8(ascii: "[") || kind == UInt8(ascii: "O") else { return .unknown }
+        guard kind == UInt8(ascii: "[") || kind == UInt8(ascii: "O") else {
+            // Escape before the sequence of another key; with anything else it is that key with Alt.
+            if kind == 0x1B { waiting = kind }
+            return .unknown
+        }
         var parameters = ""
         while let byte = nextByte() {
             guard (0x40...0x7E).contains(byte) else {
@@ -65,7 +87,7 @@ package struct KeyReader {
     }
 
     /// Everything up to ESC [ 201 ~ is text, line breaks included.
-    private func pasted() -> Key {
+    private mutating func pasted() -> Key {
         let end = Array("\u{1b}[201~".utf8)
         var bytes: [UInt8] = []
         while !bytes.suffix(end.count).elementsEqual(end) {
@@ -75,11 +97,26 @@ package struct KeyReader {
         return .text(String(decoding: bytes.dropLast(end.count), as: UTF8.self))
     }
 
-    private func character(first: UInt8) -> Key {
-        let length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
+    /// A terminal that is not set to UTF-8 sends bytes that begin no character, or one that is never completed: each is
+    /// one unknown character, and what comes behind it is a key of its own.
+    private mutating func character(first: UInt8) -> Key {
+        let length =
+            switch first {
+            case ..<0x80: 1
+            case 0xC2...0xDF: 2
+            case 0xE0...0xEF: 3
+            case 0xF0...0xF4: 4
+            default: 0
+            }
+        guard length > 0 else { return .text("\u{FFFD}") }
         var bytes = [first]
         while bytes.count < length {
+            guard isNear() else { return .text("\u{FFFD}") }
             guard let byte = nextByte() else { return .closed }
+            guard 0x80...0xBF ~= byte else {
+                waiting = byte
+                return .text("\u{FFFD}")
+            }
             bytes.append(byte)
         }
         return .text(String(decoding: bytes, as: UTF8.self))
@@ -93,5 +130,12 @@ package struct KeyReader {
             if count < 0, errno == EINTR { continue }
             return nil
         }
+    }
+    package static func standardInputIsNear() -> Bool {
+        // Slow lines deliver the bytes of one key in pieces; no finger is as quick.
+        var request = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+        var ready = poll(&request, 1, 50)
+        while ready < 0, errno == EINTR { ready = poll(&request, 1, 50) }
+        return ready > 0
     }
 }

@@ -2,8 +2,7 @@ import Foundation
 
 /// What is at the other end of the standard streams, and how to write there.
 ///
-/// The answer goes to standard output, everything else to standard error. Nothing is buffered: a word appears when
-/// it is there.
+/// The answer goes to standard output (``StandardOutput``), everything else to standard error.
 enum Terminal {
     static var isInputInteractive: Bool { isatty(STDIN_FILENO) == 1 }
 
@@ -22,12 +21,26 @@ enum Terminal {
         return Int(size.ws_col)
     }
 
+    /// Signals work as a terminal's user expects, whatever the program was started by: a parent passes on which signals
+    /// it ignores or blocks, and threads of Swift programs block most of them.
+    ///
     /// A reader that goes away ends the program without a word, as with other commands.
-    static func endQuietlyOnBrokenPipe() { signal(SIGPIPE, SIG_DFL) }
+    static func takeSignals() {
+        signal(SIGPIPE, SIG_DFL)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM, SIGPIPE] { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    }
 
-    static func writeAnswer(_ text: String) { write(text, to: STDOUT_FILENO) }
+    /// The program's end where the signal did not come, because a library has set it aside.
+    static func endLikeBrokenPipe() {
+        takeSignals()
+        raise(SIGPIPE)
+    }
 
-    static func writeMessage(_ text: String) { write(text, to: STDERR_FILENO) }
+    /// Messages are a courtesy: one that cannot be written stops nothing.
+    static func writeMessage(_ text: String) { _ = StandardOutput.write(text, to: STDERR_FILENO) }
 
     /// Fainter than the answer, where color is wanted.
     static func writeHint(_ text: String) {
@@ -41,23 +54,5 @@ enum Terminal {
 
     private static func environment(_ name: String) -> String {
         ProcessInfo.processInfo.environment[name] ?? ""
-    }
-
-    private static func write(_ text: String, to descriptor: Int32) {
-        var text = text
-        text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while !rest.isEmpty {
-                let count = Foundation.write(descriptor, rest.baseAddress, rest.count)
-                if count > 0 {
-                    rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-                } else if errno == EAGAIN {
-                    var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                    poll(&wait, 1, -1)
-                } else if errno != EINTR {
-                    return
-                }
-            }
-        }
     }
 }

@@ -39,6 +39,7 @@ final class WorkProgress {
                 shown = permille
                 line.show("\(activity) \(permille / 10).\(permille % 10) %" + timeLeft(done, total, start))
             }
+            TestPause.work.hold { stop.isSet }
             isStopped = stop.isSet
             return !isStopped
         }

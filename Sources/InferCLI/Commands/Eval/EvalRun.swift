@@ -20,7 +20,6 @@ final class EvalRun {
     /// - Throws: `CommandError` where the results could not be written.
     init(_ destination: EvalDestination) throws {
         if let output = destination.output { try OutputFile.check(output) }
-        Terminal.endQuietlyOnBrokenPipe()
         self.destination = destination
         interrupts.handle { [stop] in stop.set() }
     }
@@ -55,6 +54,7 @@ final class EvalRun {
                 text += ", \(Self.duration(Double(total - done) / rate)) left"
             }
             line.show(text)
+            if text.hasSuffix("left") { TestPause.evaluation.hold { stop.isSet } }
         }
         return !stop.isSet
     }
@@ -116,7 +116,7 @@ final class EvalRun {
         report.add("complete", .bool(isComplete))
         report.add("seconds", .double(((ContinuousClock.now - start) / .seconds(1) * 1000).rounded() / 1000))
         if let output = destination.output, isComplete { try OutputFile.write(report.json + "\n", to: output) }
-        Terminal.writeAnswer((destination.json ? report.json : report.text) + "\n")
+        try StandardOutput.line(destination.json ? report.json : report.text)
     }
 }
 
@@ -193,7 +193,7 @@ struct EvalCut {
 
     /// Reads a text (`-`: standard input) and cuts it.
     func text(_ path: String, _ model: Model, _ tokenizer: Tokenizer) throws -> ScoredText {
-        let data = path == "-" ? try FileHandle.standardInput.readToEnd() ?? Data() : try TextFile.data(of: path)
+        let data = path == "-" ? try StandardInput.all() : try TextFile.data(of: path)
         let text = try TextFile.whole(data, from: path == "-" ? "standard input" : path)
         var ids = tokenizer.encode(text, addSpecial: false, parseSpecial: parseSpecial)
         if let tokens, tokens < ids.count { ids.removeSubrange(tokens...) }
