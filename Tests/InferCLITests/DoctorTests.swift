@@ -59,6 +59,15 @@ import Testing
         #expect((model["decode_limit"] as? Double ?? 0) > 0)
     }
 
+    @Test func theTableJudgesTheModel() throws {
+        let directory = try TemporaryDirectory()
+        let path = try ToyModel.qwen35moe.write(to: directory)
+        let result = try InferProcess.run(["doctor", "--threads", "1", "--model", path, "-c", "100"])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.output.contains("context of 100 tokens\n"))
+        #expect(result.output.contains("tokens/s") || result.output.contains("t/s"), "\(result.output)")
+    }
+
     /// Refused before anything is measured.
     @Test func aMissingModel() throws {
         let result = try InferProcess.run(["doctor", "--model", "/nowhere.gguf"])

@@ -28,7 +28,8 @@ private func endlessModel(_ directory: TemporaryDirectory) throws -> String {
         let isArgument = arguments.contains { $0.contains("25") }
         let expected = try InferProcess.run(["-m", model, "--temp", "0", "What is 17 + 25?"])
         // Options follow a subcommand.
-        let result = try InferProcess.run(arguments + ["-m", model, "--temp", "0"], input: isArgument ? "" : "What is 17 + 25?\n")
+        let result = try InferProcess.run(
+            arguments + ["-m", model, "--temp", "0"], input: isArgument ? "" : "What is 17 + 25?\n")
         #expect(result.output == expected.output)
         #expect(result.status == 0)
     }

@@ -150,6 +150,49 @@ import Testing
         #expect(lines.count == 2 && lines.first == lines.last && !door.output.contains("error"))
     }
 
+    // MARK: Split files
+
+    @Test(arguments: [
+        ["-m", "PART", "-n", "1", "hello"], ["inspect", "PART"], ["embed", "-m", "PART", "hello"],
+        ["tokenize", "-m", "PART", "hello"], ["quantize", "PART", "TARGET", "Q8_0", "--dry-run"],
+        ["merge", "PART", "TARGET"], ["bench", "-m", "PART", "-p", "2", "-n", "0", "-r", "1"],
+        ["debug", "logits", "-m", "PART", "--tokens", "1", "--output", "TARGET"],
+    ])
+    func anyPartIsTheModelAndAMissingOneIsNamed(arguments: [String]) throws {
+        var rule = GGUFSplitRule()
+        rule.maximumTensors = 5
+        let parts = try ToyModel.llama.writer().write(splitPrefix: directory.path("p"), rule: rule).map { $0.path }
+        try #require(parts.count > 2)
+        func run(_ part: String) throws -> InferProcess.Result {
+            let places = ["PART": part, "TARGET": directory.path("target.gguf")]
+            let result = try InferProcess.run(arguments.map { places[$0] ?? $0 })
+            try? FileManager.default.removeItem(atPath: directory.path("target.gguf"))
+            return result
+        }
+        for part in [parts[0], parts[2]] {
+            let result = try run(part)
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        // A folder of links, as the hub's client leaves it.
+        let links = directory.url.appending(path: "links")
+        try FileManager.default.createDirectory(at: links, withIntermediateDirectories: true)
+        for (number, part) in parts.enumerated() {
+            let hash = directory.path("blob\(number)")
+            try FileManager.default.moveItem(atPath: part, toPath: hash)
+            try FileManager.default.createSymbolicLink(
+                atPath: links.appending(path: URL(filePath: part).lastPathComponent).path,
+                withDestinationPath: "../blob\(number)")
+        }
+        let linked = parts.map { links.appending(path: URL(filePath: $0).lastPathComponent).path }
+        #expect(try run(linked[1]).status == 0)
+        try FileManager.default.removeItem(atPath: linked[1])
+        let missing = try run(linked[0])
+        #expect(missing.status == 1 && missing.output.isEmpty)
+        #expect(missing.errors.contains("\(linked[1])"), "\(missing.errors)")
+        #expect(missing.errors.contains("no such file or directory"), "\(missing.errors)")
+        #expect(missing.errors.filter { $0 == "\n" }.count == 1)
+    }
+
     // MARK: Words of other engines
 
     @Test(arguments: [["-hf", "Qwen/x"], ["-hfr", "Qwen/x"], ["run", "-hf", "Qwen/x"], ["-hunk"]])

@@ -97,4 +97,84 @@ import Testing
             "/v1/completions", ["model": "fable", "prompt": "Once", "max_tokens": 2], of: service)
         #expect(fable.status == 200)
     }
+
+    /// The server and the library make the same vectors, however the caches of conversations are stored.
+    @Test(arguments: [GGUFLanguageModel.CacheType.f32, .f16, .q8_0])
+    func oneTextHasOneVector(cache: GGUFLanguageModel.CacheType) async throws {
+        let directory = try TemporaryDirectory()
+        let path = try ToyModel.llama.write(to: directory)
+        let service = try TestService.make {
+            $0.models = [ModelEntry(argument: "toy=\(path)")]
+            ($0.model.keyCache, $0.model.valueCache) = (cache, .f16)
+        }
+        let texts = ["a fox", "hello world and all the foxes of the world", "x"]
+        var configuration = GGUFLanguageModel.Configuration()
+        configuration.keyCache = cache
+        configuration.batchSize = 3
+        let library = try GGUFEmbeddingModel(path: path, configuration: configuration)
+        let expected = try await library.embed(texts).map(\.vector)
+        let input = JSONValue.array(texts.map { .string($0) })
+        let data = try await TestService.ask(
+            "/v1/embeddings", ["input": input, "encoding_format": "base64"], of: service
+        ).json["data"]?.arrayValue
+        #expect(try data?.map { try Self.decoded($0["embedding"]) } == expected)
+        for (text, vector) in zip(texts, expected) {
+            let alone = try await TestService.ask("/api/embed", ["input": .string(text)], of: service).json
+            #expect(Self.vector(alone["embeddings"]?[0]) == vector)
+        }
+    }
+
+    /// What is cut keeps the token that the model wants at the end of a text.
+    @Test(.enabled(if: SharedData.goldens != nil)) func longTextsAreCutBeforeTheirEnd() async throws {
+        let folder = try #require(SharedData.goldens).appending(path: "bert")
+        let path = try #require(SharedData.ggufFiles(in: folder).first).path
+        let service = try TestService.make {
+            $0.models = [ModelEntry(argument: "bert=\(path)")]
+            $0.model.contextLength = 16
+        }
+        let long = JSONValue.string(String(repeating: "fox ", count: 40))
+        let ids = try #require(
+            try await TestService.ask("/tokenize", ["content": long, "add_special": true], of: service)
+                .json["tokens"]?.arrayValue)
+        let cut = JSONValue.array(ids.prefix(15) + [try #require(ids.last)])
+        let expected = try await TestService.ask("/v1/embeddings", ["input": cut], of: service).json
+        let vector = Self.vector(expected["data"]?[0]?["embedding"])
+        #expect(!vector.isEmpty)
+        for body: JSONValue in [["input": long], ["input": [long], "truncate": true]] {
+            let answer = try await TestService.ask("/api/embed", body, of: service).json
+            #expect(Self.vector(answer["embeddings"]?[0]) == vector)
+            #expect(answer["prompt_eval_count"] == 16)
+        }
+        let old = try await TestService.ask("/api/embeddings", ["prompt": long], of: service).json
+        #expect(Self.vector(old["embedding"]) == vector)
+        let refused = try await TestService.ask("/api/embed", ["input": long, "truncate": false], of: service)
+        #expect(refused.status == 400 && refused.text.contains("\(ids.count)") && refused.text.contains("16"))
+        let strict = try await TestService.ask("/v1/embeddings", ["input": ["fox", long]], of: service)
+        #expect(strict.status == 400 && strict.json["error"]?["code"] == "context_length_exceeded")
+        #expect(strict.text.contains("input[1]"))
+    }
+
+    @Test(arguments: [
+        (#"["a", ""]"#, "input[1] is empty"), (#"["a", null]"#, "input[1] is null"),
+        ("[[5], [-1]]", "input[1] holds token id -1"), ("[[5], [999999999]]", "input[1] holds token id 999999999"),
+        (#"[[1, 2], [3, "a"]]"#, "input[1] is a string"), ("[999999999999]", "input holds token id 999999999999"),
+    ])
+    func theTextAtFaultIsNamed(input: String, message: String) async throws {
+        let answer = try await TestService.ask("/v1/embeddings", text: #"{"input": \#(input)}"#)
+        #expect(answer.status == 400 && answer.text.contains(message), "\(answer.text)")
+    }
+
+    @Test func nothingToEmbedIsNoErrorForOllama() async throws {
+        for body in [#"{"input": ""}"#, #"{"input": []}"#, "{}"] {
+            let answer = try await TestService.ask("/api/embed", text: body)
+            #expect(answer.status == 200 && answer.json["embeddings"] == [], "\(answer.text)")
+        }
+        #expect(try await TestService.ask("/api/embeddings", text: #"{"prompt": ""}"#).json["embedding"] == [])
+    }
+
+    /// Control words in a text are words.
+    @Test func controlWordsAreText() async throws {
+        let answer = try await TestService.ask("/v1/embeddings", ["input": "<|im_end|>"]).json
+        #expect(answer["usage"]?["prompt_tokens"]?.intValue ?? 0 > 1)
+    }
 }

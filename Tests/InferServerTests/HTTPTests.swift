@@ -71,6 +71,140 @@
             }
         }
 
+        /// A client that closes its own side is taken for gone: it gets no part of an answer that looks whole.
+        @Test(arguments: [
+            ("/v1/completions", false), ("/v1/completions", true), ("/v1/chat/completions", false),
+            ("/v1/chat/completions", true), ("/api/generate", true),
+        ])
+        func aHalfClosedConnectionGetsNoCutAnswer(path: String, streams: Bool) async throws {
+            let log = Mutex<[String]>([])
+            try await withServer(log: { line in log.withLock { $0.append(line) } }) { port, _ in
+                let text = try await blocking {
+                    let client = try SocketClient(port: port)
+                    let prompt =
+                        path.contains("chat")
+                        ? #""messages": [{"role": "user", "content": "hi"}]"# : #""prompt": "Once", "raw": true"#
+                    try client.writeRequest(
+                        "POST", path,
+                        body: #"{\#(prompt), "max_tokens": 700, "ignore_eos": true, "stream": \#(streams)}"#)
+                    client.closeSending()
+                    return try client.readToEnd()
+                }
+                #expect(!text.contains("finish_reason\":\"stop") && !text.contains("[DONE]"), "\(text)")
+                #expect(!text.contains("\"done\":true") && !text.contains("\r\n0\r\n"), "\(text)")
+            }
+            let lines = log.withLock { $0 }
+            #expect(lines.filter { $0.contains("end=cancelled") }.count == 1, "\(lines)")
+        }
+
+        /// What is answered at once is answered whole.
+        @Test func aHalfClosedConnectionGetsShortReplies() async throws {
+            try await withServer { port, _ in
+                let text = try await blocking {
+                    let client = try SocketClient(port: port)
+                    try client.writeRequest("GET", "/api/version", headers: ["Connection: close"])
+                    client.closeSending()
+                    return try client.readToEnd()
+                }
+                #expect(text.hasPrefix("HTTP/1.1 200") && text.contains("version"), "\(text)")
+            }
+        }
+
+        @Test func everyAnswerHasALineInTheLog() async throws {
+            let log = Mutex<[String]>([])
+            try await withServer(log: { line in log.withLock { $0.append(line) } }) { port, _ in
+                try await blocking {
+                    let client = try SocketClient(port: port)
+                    for (path, body) in [
+                        ("/v1/completions", #"{"prompt": "Once", "max_tokens": 2, "stream": true}"#),
+                        ("/v1/completions", #"{"prompt": "Once", "max_tokens": 2}"#),
+                        ("/api/generate", #"{"prompt": "Once", "raw": true, "options": {"num_predict": 2}}"#),
+                        ("/api/generate", #"{"prompt": "Once", "options": {"num_predict": 2}}"#),
+                    ] {
+                        try client.writeRequest("POST", path, body: body)
+                        #expect(try client.readReply().status == 200)
+                    }
+                }
+            }
+            #expect(log.withLock { $0.filter { $0.contains(" end=") }.count } == 4)
+        }
+
+        /// Old clients know no chunks, and wait for the end of the connection.
+        @Test(arguments: [true, false])
+        func oldClientsGetWhatTheyKnow(streams: Bool) async throws {
+            try await withServer { port, _ in
+                let text = try await blocking {
+                    let client = try SocketClient(port: port)
+                    let body = #"{"prompt": "Once", "max_tokens": 3, "stream": \#(streams)}"#
+                    try client.write(
+                        "POST /v1/completions HTTP/1.0\r\nContent-Length: \(body.utf8.count)\r\n"
+                            + "Expect: 100-continue\r\n\r\n" + body)
+                    return try client.readToEnd()
+                }
+                let parts = text.components(separatedBy: "\r\n\r\n")
+                #expect(parts[0].hasPrefix("HTTP/1.0 200"), "\(text)")
+                #expect(parts[0].lowercased().contains("connection: close"))
+                #expect(!parts[0].lowercased().contains("transfer-encoding"))
+                #expect(parts.count == 2 && parts[1].hasPrefix(streams ? "data: {" : "{"))
+                #expect(parts[1].hasSuffix(streams ? "data: [DONE]\n\n" : "}\n"))
+            }
+        }
+
+        @Test func aLastReplySaysSo() async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    let client = try SocketClient(port: port)
+                    try client.writeRequest("GET", "/health", headers: ["Connection: close"])
+                    #expect(try client.readToEnd().lowercased().contains("connection: close"))
+                }
+            }
+        }
+
+        @Test(arguments: ["/", "/api/version", "/v1/models", "/health", "/nothing"])
+        func headHasTheFieldsOfGet(path: String) async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    func head(_ method: String) throws -> [String: String] {
+                        let client = try SocketClient(port: port)
+                        try client.writeRequest(method, path, headers: ["Connection: close"])
+                        let text = try client.readToEnd()
+                        let end = try #require(text.range(of: "\r\n\r\n"))
+                        #expect(text[end.upperBound...].isEmpty == (method == "HEAD"))
+                        var fields: [String: String] = [:]
+                        for line in text[..<end.lowerBound].components(separatedBy: "\r\n") {
+                            let parts = line.split(separator: ":", maxSplits: 1).map(String.init)
+                            if parts.count == 2 { fields[parts[0].lowercased()] = parts[1] } else { fields[""] = line }
+                        }
+                        fields["x-request-id"] = nil
+                        fields["date"] = nil
+                        return fields
+                    }
+                    let (found, expected) = (try head("HEAD"), try head("GET"))
+                    #expect(found == expected)
+                }
+            }
+        }
+
+        @Test func otherMethodsAreNamed() async throws {
+            try await withServer { port, _ in
+                try await blocking {
+                    let client = try SocketClient(port: port)
+                    for (method, path, allowed) in [
+                        ("GET", "/v1/completions", "POST, OPTIONS"), ("DELETE", "/v1/models", "GET, HEAD, OPTIONS"),
+                    ] {
+                        try client.writeRequest(method, path)
+                        let reply = try client.readReply()
+                        #expect(reply.status == 405 && reply.headers["allow"] == allowed)
+                    }
+                }
+            }
+        }
+
+        @Test func aByteOrderMarkIsNoPartOfABody() async throws {
+            let body = "\u{FEFF}{\"content\": \"hello\"}\r\n"
+            #expect(try await TestService.ask("/tokenize", text: body).status == 200)
+        }
+
         @Test func bodyLimit() async throws {
             try await withServer({ $0.bodyLimit = 2000 }) { port, _ in
                 try await blocking {

@@ -53,6 +53,15 @@ final class SocketClient {
         #endif
     }
 
+    /// Says that nothing more will be sent; replies are still read.
+    func closeSending() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// All that comes until the connection ends, in whatever way.
+    func readToEnd() throws -> String {
+        while (try? readMore()) ?? false {}
+        return String(decoding: buffer, as: UTF8.self)
+    }
+
     func write(_ text: String) throws {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

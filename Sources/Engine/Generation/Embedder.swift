@@ -42,7 +42,9 @@ package final class Embedder {
             self.pooling = model.architecture.isEncoder ? .mean : .last
         }
         self.isCancelled = isCancelled
-        sequence = try model.makeSequence(contextLength: contextLength)
+        // Keys and values last for one text, so four bytes each cost little, and the vector of a text is the same
+        // however the caches of the model's conversations are stored.
+        sequence = try model.makeSequence(contextLength: contextLength, cache: .f32)
         // Learned positions end where training did.
         let trained = model.architecture.shape.contextLength
         guard !model.architecture.isEncoder || sequence.capacity <= trained else {

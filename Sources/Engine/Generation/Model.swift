@@ -86,10 +86,18 @@ package final class Model: Sendable {
     }
 
     /// A new empty state, for callers that run batches of several sequences themselves.
-    package func makeSequence(contextLength: Int? = nil) throws(EngineError) -> SequenceState {
+    /// - Parameter cache: how keys and values are stored; nil: as the options say.
+    package func makeSequence(
+        contextLength: Int? = nil, cache: CacheType? = nil
+    ) throws(EngineError) -> SequenceState {
         let capacity = try self.contextLength(contextLength)
         do {
-            return try SequenceState(stateLayout, capacity: capacity)
+            var layout = stateLayout
+            if let cache {
+                layout = try StateLayout(
+                    layers: architecture.layerStates, keyType: cache, valueType: cache, batchSize: options.batchSize)
+            }
+            return try SequenceState(layout, capacity: capacity)
         } catch {
             throw .state(error)
         }

@@ -63,7 +63,8 @@ struct Calibrate: ParsableCommand {
         } else {
             try StandardOutput.line("\(report.tokens) tokens in \(report.pieces) pieces, \(report.matrices) matrices")
             if report.expertsUnseen > 0 {
-                try StandardOutput.line("\(report.expertsUnseen) of \(report.experts) experts' matrices met no token: take a longer text")
+                try StandardOutput.line(
+                    "\(report.expertsUnseen) of \(report.experts) experts' matrices met no token: take a longer text")
             }
             try StandardOutput.line(String(format: "%@ written in %.1f s", output, report.seconds))
         }

@@ -140,5 +140,8 @@ struct Doctor: ParsableCommand {
                     format: "%7d %13.0f %14.0f %24.1f %13.1f", peak.threads, peak.int8_gmac_per_second,
                     peak.float_gmac_per_second, read.first ?? 0, read.last ?? 0))
         }
+        guard let model = report.model else { return }
+        try StandardOutput.line("\n\(model.name), context of \(model.context_length) tokens")
+        for text in model.lines { try StandardOutput.line(text) }
     }
 }

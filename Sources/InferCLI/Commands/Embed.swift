@@ -72,7 +72,8 @@ struct Embed: AsyncParsableCommand {
         do {
             return try await model.embed(text)
         } catch let error as LanguageModelSession.GenerationError {
-            throw CommandError("text \(index + 1): \(error)")
+            let isEmpty = text.allSatisfy(\.isWhitespace)
+            throw CommandError("text \(index + 1)" + (isEmpty ? " is empty" : ": \(error)"))
         }
     }
 }

@@ -57,7 +57,8 @@ struct TokenizeDoor: ParsableCommand {
             let start = ContinuousClock.now
             let ids = tokenizer.encode(text, addSpecial: false, parseSpecial: false)
             let seconds = (ContinuousClock.now - start) / .seconds(1)
-            try StandardOutput.line("{\"seconds\": \(seconds), \"tokens\": \(ids.count), \"load_seconds\": \(loading / .seconds(1))}")
+            try StandardOutput.line(
+                "{\"seconds\": \(seconds), \"tokens\": \(ids.count), \"load_seconds\": \(loading / .seconds(1))}")
         }
     }
 }

@@ -11,7 +11,8 @@ struct PromptOptions: ParsableArguments {
 
     @Option(
         name: [.short, .long],
-        help: ArgumentHelp("Read the prompt, or the text that it is about, from a file; -: from standard input.", valueName: "file"),
+        help: ArgumentHelp(
+            "Read the prompt, or the text that it is about, from a file; -: from standard input.", valueName: "file"),
         completion: .file())
     var file: String?
 

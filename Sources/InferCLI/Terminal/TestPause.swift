@@ -16,7 +16,8 @@ enum TestPause: String {
     private static let wanted = ProcessInfo.processInfo.environment["INFER_TEST_PAUSE"]
 
     func hold(until isOver: () -> Bool) {
-        guard Self.wanted == rawValue, Self.isHeld.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
+        guard Self.wanted == rawValue,
+            Self.isHeld.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged
         else { return }
         let end = ContinuousClock.now + .seconds(60)
         while !isOver(), ContinuousClock.now < end { usleep(1000) }

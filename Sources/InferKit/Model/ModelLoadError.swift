@@ -33,10 +33,11 @@ extension ModelLoadError: LocalizedError, CustomStringConvertible {
 extension ModelLoadError {
     init(path: String, _ error: GGUFError) {
         switch error {
-        case .io(_, _, let code):
-            self = .unreadable(path: path, reason: String(cString: strerror(code)).lowercased())
-        case .notARegularFile:
-            self = .unreadable(path: path, reason: "not a regular file")
+        // Of a split file it may be another part than the one that was named.
+        case .io(let part, _, let code):
+            self = .unreadable(path: part, reason: String(cString: strerror(code)).lowercased())
+        case .notARegularFile(let part):
+            self = .unreadable(path: part, reason: "not a regular file")
         case .bigEndian, .unsupportedVersion, .unknownTensorType:
             self = .unsupported(path: path, reason: error.description)
         case .truncated, .tooMany, .tensorOutOfFile:

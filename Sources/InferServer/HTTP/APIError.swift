@@ -13,6 +13,8 @@ struct APIError: Error {
     var details = JSONObject()
     /// Seconds after which to try again.
     var retryAfter: Int?
+    /// The methods that the place takes, for an error 405 (RFC 9110, 15.5.6).
+    var allow: String?
 
     static func invalid(_ message: String, param: String? = nil, code: String? = nil) -> APIError {
         APIError(status: 400, type: "invalid_request_error", message: message, param: param, code: code)
@@ -116,6 +118,7 @@ struct APIError: Error {
         let body = path.hasPrefix("/api/") ? ollama : path.hasPrefix("/v1/messages") ? anthropic : openAI
         var reply = ServerReply.json(body, status: status)
         if let retryAfter { reply.headers.append(("retry-after", "\(retryAfter)")) }
+        if let allow { reply.headers.append(("allow", allow)) }
         if status == 401 { reply.headers.append(("www-authenticate", "Bearer")) }
         return reply
     }

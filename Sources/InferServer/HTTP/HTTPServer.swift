@@ -34,6 +34,7 @@
                 server: .http1(
                     configuration: .init(
                         additionalChannelHandlers: [
+                            OldClientsInstaller(),
                             DisconnectWatch(stallLimit: TimeAmount(configuration.stallLimit), log: service.log),
                             ContinueHandler(bodyLimit: configuration.bodyLimit),
                         ], idleTimeout: .seconds(600))),
@@ -117,10 +118,15 @@
             }
             let watch = try? await context.channel.pipeline.handler(type: DisconnectWatch.self).get()
             watch?.follow(message.disconnected)
-            return response(await service.reply(to: message), message)
+            let reply = await service.reply(to: message)
+            // Part of an answer looks whole to a client that has only closed its own side: it gets none.
+            if message.wasCut.isSet { context.channel.close(promise: nil) }
+            return response(reply, message, isGone: { watch?.isGone ?? false })
         }
 
-        private func response(_ reply: ServerReply, _ request: ServerRequest) -> Response {
+        private func response(
+            _ reply: ServerReply, _ request: ServerRequest, isGone: @escaping @Sendable () -> Bool = { false }
+        ) -> Response {
             var headers = HTTPFields()
             for (name, value) in reply.headers {
                 if let name = HTTPField.Name(name) { headers.append(HTTPField(name: name, value: value)) }
@@ -128,15 +134,23 @@
             let status = HTTPResponse.Status(code: reply.status)
             switch reply.body {
             case .bytes(let bytes):
+                // The length is that of the reply to GET (RFC 9110, 8.6).
                 let body =
-                    request.method == "HEAD" ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
+                    request.method == "HEAD"
+                    ? ResponseBody(contentLength: bytes.count) { try await $0.finish(nil) }
+                    : ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
                 return Response(status: status, headers: headers, body: body)
             case .stream(let stream):
                 return Response(
                     status: status, headers: headers,
                     body: ResponseBody { writer in
                         // Leaving this loop by an error ends the stream, and that the job.
-                        for await piece in stream { try await writer.write(ByteBuffer(bytes: piece)) }
+                        for await piece in stream {
+                            // What comes now is cut, and must not look whole: the connection ends in the middle.
+                            if isGone() { throw ChannelError.inputClosed }
+                            try await writer.write(ByteBuffer(bytes: piece))
+                        }
+                        if request.wasCut.isSet { throw ChannelError.inputClosed }
                         try await writer.finish(nil)
                     })
             }
@@ -178,6 +192,8 @@
             }
             if isGone { flag.set() }
         }
+
+        var isGone: Bool { state.withLock { $0.isGone } }
 
         private func tell() {
             state.withLock { state in

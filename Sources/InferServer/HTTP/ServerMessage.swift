@@ -12,6 +12,8 @@ struct ServerRequest: Sendable {
     var body: [UInt8] = []
     /// Set when the client has gone.
     var disconnected = StopFlag()
+    /// Set when an answer was given up because of that.
+    let wasCut = StopFlag()
 }
 
 /// What is answered.

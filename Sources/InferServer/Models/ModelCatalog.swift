@@ -120,9 +120,10 @@ actor ModelCatalog {
                     + "\(Self.size(memory.total)) of \(Self.size(budget))")
             guard memory.total <= budget else {
                 throw StartError(
-                    "\(entry.name) needs \(memory.total) bytes (weights \(memory.weights), sequences "
-                        + "\(memory.sequences), intermediate \(memory.scratch), kept prompts \(memory.prefixes)), "
-                        + "but only \(budget) are available; lower --ctx-size, --parallel or --cache-ram")
+                    "\(entry.name) needs \(Self.size(memory.total)) (weights \(Self.size(memory.weights)), sequences "
+                        + "\(Self.size(memory.sequences)), intermediate values \(Self.size(memory.scratch)), kept "
+                        + "beginnings of prompts \(Self.size(memory.prefixes))), but only \(Self.size(budget)) are "
+                        + "available; lower --ctx-size, --parallel or --cache-ram")
             }
             places.append(
                 Place(
@@ -212,7 +213,7 @@ actor ModelCatalog {
                     with: Result {
                         let model = try ServedModel(
                             name: entry.name, path: entry.path, configuration: configuration, limits: limits, log: log)
-                        log("\(entry.name) is loaded, after \((ContinuousClock.now - start) / .milliseconds(1)) ms")
+                        log("\(entry.name) is loaded, after \(Int((ContinuousClock.now - start) / .milliseconds(1))) ms")
                         return model
                     })
             }

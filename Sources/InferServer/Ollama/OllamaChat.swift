@@ -179,8 +179,8 @@ struct OllamaChat {
                     case .answer(.text(let text)): writer.sendLine(line(text, nil))
                     case .started, .promptScores, .score, .answer, .openCall: break
                     case .finished(let result):
-                        let answer = result
-                        writer.sendLine(answer.failure?.ollama ?? line("", result))
+                        service.log(request, model, [result])
+                        writer.sendLine(result.failure?.ollama ?? line("", result))
                     }
                 }
             })

@@ -49,7 +49,9 @@ struct Completions {
             let streams = try service.start(jobs, model, request)
             return .events(
                 EventWriter.stream(disconnected: request.disconnected) { [jobs, settings] writer in
-                    await stream(streams, jobs, prompts, settings, echo, head, model, wantsUsage ?? false, writer)
+                    let results = await stream(
+                        streams, jobs, prompts, settings, echo, head, model, wantsUsage ?? false, writer)
+                    service.log(request, model, results)
                 })
         }
         let answers = try await service.run(jobs, model, request)
@@ -138,7 +140,7 @@ struct Completions {
     private func stream(
         _ streams: [AsyncStream<ServingEvent>], _ jobs: [ServingJob], _ prompts: [Prompt], _ settings: AnswerSettings,
         _ echo: Bool, _ head: Head, _ model: ServedModel, _ wantsUsage: Bool, _ writer: EventWriter
-    ) async {
+    ) async -> [ServingResult] {
         @Sendable func send(_ choices: [JSONValue], usage: JSONValue? = nil) {
             var chunk = JSONObject([
                 ("id", .string(head.id)), ("object", "text_completion"), ("created", .int(head.created)),
@@ -190,6 +192,7 @@ struct Completions {
         let ordered = results.sorted { $0.0 < $1.0 }.compactMap(\.1)
         if wantsUsage { send([], usage: OpenAIParts.usage(ordered, prompts: prompts.count)) }
         writer.sendDone()
+        return ordered
     }
 }
 

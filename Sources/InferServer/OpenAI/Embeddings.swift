@@ -1,6 +1,7 @@
 import ChatTemplates
 import Foundation
 import InferKit
+import Tokenization
 
 /// `/v1/embeddings` and Ollama's calls of the same kind: vectors of length 1.
 struct Embeddings {
@@ -15,7 +16,8 @@ struct Embeddings {
         guard ["float", "base64"].contains(format) else {
             throw APIError.invalid("encoding_format is '\(format)', expected float or base64", param: "encoding_format")
         }
-        let texts = try texts(fields, model)
+        let texts = try texts(try fields.required("input"), fields, model)
+        try checkLengths(texts, model)
         let vectors = try await vectors(texts, fields, model, request)
         let count = texts.reduce(0) { $0 + $1.count }
         let data = vectors.enumerated().map { index, vector -> JSONValue in
@@ -34,8 +36,13 @@ struct Embeddings {
         let start = ContinuousClock.now
         let fields = try Fields(body: request.body)
         let model = try await service.catalog.model(named: fields.string("model"))
-        var texts = try texts(fields, model)
-        if try fields.bool("truncate") ?? true { texts = texts.map { Array($0.prefix(model.contextLength)) } }
+        var texts: [[Int32]] = []
+        // As Ollama has it: nothing to embed is no error.
+        if let input = fields["input"], input != "", input != [] {
+            texts = try self.texts(input, fields, model)
+        }
+        if try fields.bool("truncate") ?? true { texts = texts.map { shortened($0, model) } }
+        try checkLengths(texts, model)
         let vectors = try await vectors(texts, fields, model, request)
         return .json([
             "model": .string(try fields.string("model") ?? model.name), "embeddings": .array(vectors.map(numbers)),
@@ -48,7 +55,9 @@ struct Embeddings {
         let fields = try Fields(body: request.body)
         let model = try await service.catalog.model(named: fields.string("model"))
         guard let prompt = try fields.string("prompt") else { throw APIError.invalid("prompt is missing") }
-        let tokens = Array(tokens(prompt, model).prefix(model.contextLength))
+        guard !prompt.isEmpty else { return .json(["embedding": []]) }
+        let tokens = shortened(tokens(prompt, model), model)
+        guard !tokens.isEmpty else { throw APIError.invalid("prompt has no tokens", param: "prompt") }
         let vectors = try await vectors([tokens], fields, model, request)
         return .json(["embedding": numbers(vectors[0])])
     }
@@ -56,35 +65,56 @@ struct Embeddings {
     // MARK: Pieces
 
     /// A text, token ids, or several of either.
-    private func texts(_ fields: Fields, _ model: ServedModel) throws -> [[Int32]] {
-        let input = try fields.required("input")
-        func text(_ value: JSONValue) throws -> [Int32] {
+    private func texts(_ input: JSONValue, _ fields: Fields, _ model: ServedModel) throws -> [[Int32]] {
+        /// - Parameter name: of the text, with its place in a list.
+        func text(_ value: JSONValue, _ name: String) throws -> [Int32] {
             let tokens: [Int32]
             if let text = value.stringValue {
                 tokens = self.tokens(text, model)
             } else if let ids = value.arrayValue {
                 tokens = try ids.map { id in
-                    guard let token = id.intValue.flatMap({ Int32(exactly: $0) }) else {
-                        throw fields.wrong("input", id, "a text or token ids")
+                    guard let number = id.intValue else { throw fields.wrong(name, id, "a text or token ids") }
+                    guard let token = Int32(exactly: number), 0..<model.information.vocabularySize ~= number else {
+                        throw APIError.invalid(
+                            "\(name) holds token id \(number), expected 0 to \(model.information.vocabularySize - 1)",
+                            param: "input")
                     }
                     return token
                 }
             } else {
-                throw fields.wrong("input", value, "a text, token ids, or an array of these")
+                throw fields.wrong(name, value, "a text, token ids, or an array of these")
             }
-            guard !tokens.isEmpty else { throw APIError.invalid("input has an empty text", param: "input") }
+            guard !tokens.isEmpty else { throw APIError.invalid("\(name) is empty: it has no tokens", param: "input") }
             return tokens
         }
-        guard let list = input.arrayValue, list.first?.intValue == nil else { return [try text(input)] }
+        guard let list = input.arrayValue, list.first?.intValue == nil else { return [try text(input, "input")] }
         guard !list.isEmpty, list.count <= Self.mostTexts else {
             throw APIError.invalid("input has \(list.count) texts, expected 1 to \(Self.mostTexts)", param: "input")
         }
-        return try list.map(text)
+        return try list.enumerated().map { try text($1, "input[\($0)]") }
     }
 
     /// With all special tokens: encoders want one at the end as well.
     private func tokens(_ text: String, _ model: ServedModel) -> [Int32] {
         model.model.tokenize(text, addSpecial: true, parseSpecial: false)
+    }
+
+    /// Cut to the model's context; the special token that the model wants at the end of a text stays there.
+    private func shortened(_ tokens: [Int32], _ model: ServedModel) -> [Int32] {
+        let length = model.contextLength
+        guard tokens.count > length else { return tokens }
+        guard model.tokenizer.addEOS, let last = tokens.last, last == model.tokenizer.eos else {
+            return Array(tokens.prefix(length))
+        }
+        return tokens.prefix(length - 1) + [last]
+    }
+
+    private func checkLengths(_ texts: [[Int32]], _ model: ServedModel) throws {
+        for (index, text) in texts.enumerated() where text.count > model.contextLength {
+            throw APIError.invalid(
+                "input[\(index)] has \(text.count) tokens, but the context holds \(model.contextLength)",
+                param: "input", code: "context_length_exceeded")
+        }
     }
 
     private func vectors(

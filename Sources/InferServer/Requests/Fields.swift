@@ -23,7 +23,9 @@ struct Fields {
     init(body: [UInt8]) throws(APIError) {
         guard !body.isEmpty else { throw .invalid("the request body is empty, expected a JSON object") }
         do {
-            let value = try JSONValue(parsing: body)
+            // A parser may pass over a byte-order mark (RFC 8259, 8.1); some clients write one.
+            let hasMark = body.starts(with: [0xEF, 0xBB, 0xBF])
+            let value = try JSONValue(parsing: hasMark ? Array(body.dropFirst(3)) : body)
             guard let object = value.objectValue else {
                 throw APIError.invalid("the request body is \(value.kind), expected a JSON object")
             }

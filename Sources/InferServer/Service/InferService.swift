@@ -80,9 +80,11 @@ package final class InferService: Sendable {
             throw APIError.notFound("there is nothing at \(Self.printable(path))")
         }
         guard route.method == method else {
-            throw APIError(
+            var error = APIError(
                 status: 405, type: "invalid_request_error",
                 message: "\(Self.printable(path)) takes \(route.method), not \(Self.printable(request.method))")
+            error.allow = route.method == "GET" ? "GET, HEAD, OPTIONS" : "\(route.method), OPTIONS"
+            throw error
         }
         return try await route.handle(self, request, path)
     }
@@ -191,6 +193,7 @@ package final class InferService: Sendable {
 
     /// A line about what was done, without any text of it.
     func log(_ request: ServerRequest, _ model: ServedModel, _ results: [ServingResult]) {
+        if results.contains(where: { $0.reason == .cancelled }) { request.wasCut.set() }
         let prompt = results.first?.promptTokens ?? 0
         let cached = results.first?.cachedTokens ?? 0
         let generated = results.reduce(0) { $0 + $1.generatedTokens }
