@@ -141,7 +141,7 @@ struct Doctor: ParsableCommand {
                     peak.float_gmac_per_second, read.first ?? 0, read.last ?? 0))
         }
         guard let model = report.model else { return }
-        try StandardOutput.line("\n\(model.name), context of \(model.context_length) tokens")
+        try StandardOutput.line()
         for text in model.lines { try StandardOutput.line(text) }
     }
 }

@@ -213,7 +213,8 @@ actor ModelCatalog {
                     with: Result {
                         let model = try ServedModel(
                             name: entry.name, path: entry.path, configuration: configuration, limits: limits, log: log)
-                        log("\(entry.name) is loaded, after \(Int((ContinuousClock.now - start) / .milliseconds(1))) ms")
+                        let milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
+                        log("\(entry.name) is loaded, after \(milliseconds) ms")
                         return model
                     })
             }

@@ -8,9 +8,7 @@ extension TokenizerFiles {
         guard let model = json["model"] else { return ([], TokenTable(path: tokenizerPath)) }
         var original = try tokens(model)
         try addSpecial(json, to: &original)
-        if let unknown = model["unk_token"]?.stringValue, let id = original.id(of: unknown) {
-            original.setKind(id, .unknown)
-        }
+        setRoles(json, in: &original)
         var lowercases: Bool?
         var stripsAccents: Bool?
         if let normalizer = json["normalizer"], normalizer["type"]?.stringValue == "BertNormalizer" {
@@ -31,17 +29,21 @@ extension TokenizerFiles {
             let line = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
             try original.add(String(decoding: line, as: UTF8.self), id: id)
         }
-        for (role, texts) in wordPieceMarks(nil) {
-            guard let id = (text(of: role).map { [$0] } ?? texts).lazy.compactMap({ original.id(of: $0) }).first else {
-                continue
-            }
-            original.setKind(id, role == "unk" ? .unknown : .control)
-        }
+        setRoles(nil, in: &original)
         try addFromSettings(to: &original)
         let lowercases = settings["do_lower_case"]?.boolValue ?? true
         return try stored(
             original, prefix: "##", path: linesPath, rows: rows, lowercases: lowercases,
             stripsAccents: settings["strip_accents"]?.boolValue)
+    }
+
+    /// Tokens with a role are no words, listed as added ones or not.
+    private func setRoles(_ json: JSONObject?, in table: inout TokenTable) {
+        for (role, texts) in wordPieceMarks(json) {
+            let named = text(of: role).map { [$0] } ?? texts
+            guard let id = named.compactMap({ table.id(of: $0) }).first else { continue }
+            table.setKind(id, role == "unk" ? .unknown : .control)
+        }
     }
 
     /// - Parameter lowercases: nil where the file does not say.
