@@ -62,7 +62,7 @@ package struct AnswerState {
         guard generatedTokens < limit else { return .finished(.maximumTokens) }
         let token = try choose(logits)
         if backend.endOfGeneration.contains(token), !ignoresEnd, forced.isEmpty {
-            return .finished(reader.calls > 0 ? .toolCalls : .endOfText)
+            return .finished(reader.endsInCalls ? .toolCalls : .endOfText)
         }
         sampler.accept(token)
         generatedTokens += 1
@@ -71,7 +71,7 @@ package struct AnswerState {
         let stop = reader.append(token, emit)
         if let stop {
             let isEndOfTurn = format?.endTexts.contains(stop) ?? false
-            return .finished(isEndOfTurn ? (reader.calls > 0 ? .toolCalls : .endOfText) : .stopSequence(stop))
+            return .finished(isEndOfTurn ? (reader.endsInCalls ? .toolCalls : .endOfText) : .stopSequence(stop))
         }
         if format?.endsBehindCall ?? false, reader.calls > 0 { return .finished(.toolCalls) }
         try guide?.follow(reader)
