@@ -80,7 +80,7 @@ package struct AnswerState {
                 isForced = true
                 token = try choose(logits)
             } else if !ignoresEnd || guide?.isOver ?? false {
-                return .finished(reader.calls > 0 ? .toolCalls : .endOfText)
+                return .finished(reader.endsInCalls ? .toolCalls : .endOfText)
             }
         }
         sampler.accept(token)
@@ -95,7 +95,7 @@ package struct AnswerState {
         case .stopSequence(let stop)?: return .finished(.stopSequence(stop))
         case .turn?:
             guard owesFormBehindThought, cutThought() else {
-                return .finished(reader.calls > 0 ? .toolCalls : .endOfText)
+                return .finished(reader.endsInCalls ? .toolCalls : .endOfText)
             }
             reader.resume()
         case nil: break

@@ -46,6 +46,13 @@ struct OutputReader {
     var hasNoAnswer: Bool { (tracker ?? parser)?.hasNoAnswer ?? true }
     var openCalls: (part: OutputParser.OpenCalls, readBytes: Int)? { (tracker ?? parser)?.openCalls }
 
+    /// Whether there are calls if the answer ends here. Some are only known to be one at the end, when their closing marks
+    /// do not come any more.
+    var endsInCalls: Bool {
+        guard calls == 0, var rest = tracker ?? parser else { return calls > 0 }
+        return rest.finish(isTruncated: false).contains { if case .toolCall = $0 { true } else { false } }
+    }
+
     /// The call that is being written.
     var openCall: OpenCall? { parser?.openCall }
 

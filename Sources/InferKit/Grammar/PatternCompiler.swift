@@ -69,7 +69,8 @@ struct PatternCompiler {
         for shape in try reader.shapes(of: goal) {
             guard let string = shape.string else { continue }
             let key = ValueKey(end: end, layout: layout)
-            if string.isFree {
+            // Long counts and the places where a value may end are too much together.
+            if string.isFree || max(string.minimum, string.maximum ?? 0) > 300 {
                 choices.append(try freeText(key))
                 continue
             }
@@ -78,7 +79,6 @@ struct PatternCompiler {
                 let automaton = try ValueAutomaton.make(texts, before: end, layout, vocabulary)
                 choices.append(.automaton(automaton, .plain))
             } catch .tooComplex {
-                // Lengths of thousands and the places where a value may end are too much together.
                 choices.append(try freeText(key))
             }
         }
