@@ -79,14 +79,24 @@ private func model(_ reply: String, template: String = thinking, promptEnd: Stri
         #expect(prompt.hasSuffix("assistant\n<think>\n\n</think>\n\n"))
     }
 
-    @Test func stopSequencesWaitInThoughtsToo() async throws {
+    @Test func stopSequencesAreForTheAnswer() async throws {
         var options = greedy
         options.stopSequences = ["STOP"]
-        let session = LanguageModelSession(model: GGUFLanguageModel(backend: model("a STOP b</think>c")))
+        let session = LanguageModelSession(model: GGUFLanguageModel(backend: model("a STOP b</think>c STOP d")))
         let response = try await session.respond(to: "x", options: options)
-        #expect(response.reasoning == "a")
-        #expect(response.content.isEmpty)
+        #expect(response.reasoning == "a STOP b")
+        #expect(response.content == "c ")
         #expect(response.finishReason == .stopSequence("STOP"))
+    }
+
+    /// A sequence that begins before a thought or a call does not end behind it, and one at the end of everything counts.
+    @Test func stopSequencesAtTheEnd() async throws {
+        var options = greedy
+        options.stopSequences = ["c\n"]
+        let session = LanguageModelSession(model: GGUFLanguageModel(backend: model("a</think>bc\n")))
+        let response = try await session.respond(to: "x", options: options)
+        #expect(response.content == "b")
+        #expect(response.finishReason == .stopSequence("c\n"))
     }
 
     @Test func variablesReachTheTemplate() async throws {

@@ -355,16 +355,19 @@ struct ServedAnswer: Equatable {
         scheduler.waitUntilEnded()
     }
 
-    @Test func promptScoresAreThoseOfEachPosition() async throws {
-        let model = try ServedModel.all[0].load()
+    /// Also where the answer ends in the step that scored the prompt, and where the prompt is computed in one go.
+    @Test(arguments: ServedModel.all, 0...2)
+    func promptScoresAreThoseOfEachPosition(_ served: ServedModel, limit: Int) async throws {
+        let model = try served.load()
         let tokens = model.tokenize("Once upon a time, there was a little fox", addSpecial: false)
         var job = ServingJob(tokens: tokens)
         job.promptScoreAlternatives = 2
-        job.options = Self.options(0)
+        job.options = Self.options(limit)
+        job.options.ignoresEndOfGeneration = true
         let scheduler = try Scheduler(model)
         let answer = await ServedAnswer(try scheduler.submit(job))
-        #expect(answer.promptScores.map(\.token) == Array(tokens.dropFirst()))
-        #expect(answer.tokens.isEmpty && answer.result?.reason == .maximumTokens)
+        try #require(answer.promptScores.map(\.token) == Array(tokens.dropFirst()))
+        #expect(answer.tokens.count == limit && answer.result?.reason == .maximumTokens)
 
         let generator = try #require(model.engine).makeGenerator()
         try generator.evaluate(tokens) { position, logits in

@@ -112,9 +112,14 @@ private let greedy = GenerationOptions(sampling: .greedy)
         for await _ in started.stream { break }
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
+        // What there was is there when the error is.
+        let kept = session.transcript
+        #expect(kept.count == 2 && kept.entries.first == .prompt("x"))
+        #expect(!session.isResponding)
         // The session is free again: it waits for the old answer to end.
         let stopped = session.streamResponse(to: "y", options: GenerationOptions(maximumResponseTokens: 2))
         #expect(try await stopped.collect().content == "aa")
+        #expect(session.transcript.entries.starts(with: kept.entries))
     }
 
     @Test func leavingAStreamFreesTheSession() async throws {
@@ -123,10 +128,29 @@ private let greedy = GenerationOptions(sampling: .greedy)
         for try await snapshot in session.streamResponse(to: "x", options: greedy) where snapshot.content.count > 3 {
             break
         }
-        while session.isResponding { await Task.yield() }
+        #expect(!session.isResponding)
+        #expect(session.transcript.count == 2)
         let response = try await session.respond(to: "y", options: GenerationOptions(maximumResponseTokens: 1))
         #expect(response.content == "a")
         #expect(session.transcript.count == 4)
+    }
+
+    /// However the stream is looked at, and while somebody still holds it.
+    @Test(arguments: 0..<3) func leavingAViewFreesTheSession(view: Int) async throws {
+        let session = session(ScriptedModel(contextLength: .max, next: { _ in 97 }))
+        let one = GenerationOptions(maximumResponseTokens: 1)
+        for _ in 0..<20 {
+            let stream = session.streamResponse(to: "x", options: greedy)
+            switch view {
+            case 0: for try await _ in stream.deltas { break }
+            case 1: for try await _ in stream { break }
+            default: for try await event in stream.events { if case .text = event { break } }
+            }
+            #expect(!session.isResponding)
+            #expect(try await session.respond(to: "y", options: one).content == "a")
+            withExtendedLifetime(stream) {}
+        }
+        #expect(session.transcript.count == 80)
     }
 
     @Test func oneAnswerAtATime() async throws {

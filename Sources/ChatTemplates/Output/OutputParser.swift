@@ -24,6 +24,7 @@ package struct OutputParser: Sendable {
     var content = TextChannel()
     var reasoning = TextChannel()
     var hasCalls = false
+    private var thoughts = Thoughts.free
     private var endsInCall = false
     private var events: [OutputEvent] = []
 
@@ -50,6 +51,18 @@ package struct OutputParser: Sendable {
         default: false
         }
     }
+
+    /// What a budget leaves of thoughts.
+    package enum Thoughts: Sendable {
+        case free
+        /// A thought that begins will be cut. A closing mark that closes nothing belongs to one that is not there.
+        case toBeCut
+        /// The thought was cut. Marks of thoughts that come now belong to what the model meant to think, so they are no
+        /// text.
+        case cut
+    }
+
+    package mutating func limitThoughts(_ limit: Thoughts) { thoughts = limit }
 
     /// The next piece of output.
     package mutating func feed(_ text: String) -> [OutputEvent] { feed(Array(text.utf8)) }
@@ -152,6 +165,8 @@ package struct OutputParser: Sendable {
         case openCall
         /// A closing mark that belongs to nothing.
         case stray
+        /// A mark of a thought that is not to be.
+        case cutThought
     }
 
     /// The first of the marks in the rest of the buffer; `end` is nil if only its beginning is there yet.
@@ -176,8 +191,18 @@ package struct OutputParser: Sendable {
 
     private mutating func advanceContent() -> Bool {
         var marks = callMarks
-        if content.isEmpty, !hasCalls, let reasoning = syntax.reasoning {
-            marks += [(reasoning.open, .openReasoning), (reasoning.close, .stray)]
+        if let reasoning = syntax.reasoning {
+            let isStart = content.isEmpty && !hasCalls
+            if thoughts == .cut {
+                marks.append((reasoning.open, .cutThought))
+            } else if isStart {
+                marks.append((reasoning.open, .openReasoning))
+            }
+            if thoughts != .free {
+                marks.append((reasoning.close, .cutThought))
+            } else if isStart {
+                marks.append((reasoning.close, .stray))
+            }
         }
         if hasCalls, let calls = syntax.calls {
             marks += [calls.close, calls.section?.close].compactMap { $0 }.map { ($0, Mark.stray) }
@@ -202,7 +227,7 @@ package struct OutputParser: Sendable {
             phase = .calls(
                 CallReader(
                     calls, schemas, start: found.start, markEnd: end, isSection: found.mark == .openSection))
-        case .stray, .closeReasoning:
+        case .stray, .cutThought, .closeReasoning:
             position = end
             enterContent()
         }

@@ -64,6 +64,15 @@ extension OutputParser {
     /// Whether the output has neither content nor calls so far.
     package var hasNoAnswer: Bool { content.isEmpty && !hasCalls }
 
+    /// Whether the output is at a place of its text: what comes next is not part of a thought or of a call.
+    package var isInText: Bool { isAnswering && openCalls == nil }
+
+    /// White space at the end of the text so far, held back because a call would make it layout. Behind a call it is.
+    package var heldContent: String { isInText && !hasCalls ? content.heldWhitespace : "" }
+
+    /// Bytes at the end of the output that may be the beginning of a mark.
+    package var undecidedBytes: Int { buffer.count - position }
+
     /// What a mark of calls has opened.
     package enum OpenCalls: Equatable {
         /// A section of calls.

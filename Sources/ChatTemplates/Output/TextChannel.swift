@@ -7,6 +7,12 @@ struct TextChannel: Sendable {
     private(set) var isEmpty = true
     private var held: [UInt8] = []
 
+    /// White space that comes before the next text.
+    var heldWhitespace: String {
+        guard !(isEmpty && dropsLeadingWhitespace) else { return "" }
+        return String(decoding: held[..<(held.count - incompleteLength)], as: UTF8.self)
+    }
+
     /// Adds text and returns what can be given out.
     mutating func add(_ bytes: some Sequence<UInt8>) -> String {
         held += bytes

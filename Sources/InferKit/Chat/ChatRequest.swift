@@ -148,7 +148,7 @@ extension GGUFLanguageModel {
     }
 
     /// With the parameters of each tool in a form that a grammar can hold a call to; where that is not possible, and the
-    /// tool does not insist (`strict`), any object will do.
+    /// tool does not insist (`strict`), with what is possible of it.
     private func enforceable(_ tools: [JSONValue]) throws -> [JSONValue] {
         try tools.map { tool in
             let function = tool["function"] ?? tool
@@ -157,20 +157,61 @@ extension GGUFLanguageModel {
                 _ = try backend.constraint(for: .schema(parameters))
                 return tool
             } catch {
-                if function["strict"]?.boolValue == true { throw error }
-                object["parameters"] = ["type": "object"]
+                if function["strict"]?.boolValue == true {
+                    let name = function["name"]?.stringValue ?? ""
+                    throw LanguageModelSession.GenerationError.unsupportedGuide(
+                        .init(debugDescription: "tool '\(name)', which is strict: \(error)"))
+                }
+                object["parameters"] = enforceablePart(of: parameters)
                 return .object(object)
             }
         }
     }
 
+    /// Most properties of which each is looked at alone.
+    private static let mostSingleProperties = 200
+
+    /// A schema that a grammar can be made of and that names the same properties: those whose own schema is at fault keep
+    /// their type at most.
+    private func enforceablePart(of parameters: JSONValue) -> JSONValue {
+        let anything: JSONValue = ["type": "object"]
+        guard let properties = parameters["properties"]?.objectValue, properties.count <= Self.mostSingleProperties
+        else { return anything }
+        func isUsable(_ schema: JSONValue) -> Bool { (try? backend.constraint(for: .schema(schema))) != nil }
+        var part = JSONObject([("type", "object")])
+        for key in ["$defs", "definitions", "required", "additionalProperties"] {
+            if let value = parameters[key] { part[key] = value }
+        }
+        var kept = JSONObject()
+        for (name, schema) in properties.members {
+            var alone = part
+            alone["required"] = nil
+            alone["properties"] = .object(JSONObject([(name, schema)]))
+            if isUsable(.object(alone)) {
+                kept[name] = schema
+            } else {
+                let type = schema["type"].map { JSONValue.object(JSONObject([("type", $0)])) }
+                kept[name] = type.map { isUsable($0) ? $0 : [:] } ?? [:]
+            }
+        }
+        part["properties"] = .object(kept)
+        return isUsable(.object(part)) ? .object(part) : anything
+    }
+
     /// A call that the model makes of its own accord is held to its form where that is possible.
     private func usable(_ pattern: OutputPattern?) -> OutputPattern? {
-        pattern.flatMap { (try? backend.constraint(for: $0)) == nil ? nil : $0 }
+        pattern.flatMap { backend.canBegin($0) ? $0 : nil }
     }
 }
 
 extension ModelBackend {
+    /// Whether answers can be held to a form, from their first token on.
+    fileprivate func canBegin(_ pattern: OutputPattern) -> Bool {
+        guard var constraint = try? constraint(for: pattern) else { return false }
+        var mask = TokenMask(count: vocabularySize)
+        return (try? constraint.mask(into: &mask)) != nil
+    }
+
     /// The tokens of a prompt that a template wrote: one token at the beginning where the model wants one, whether or
     /// not the template wrote it too.
     func encodePrompt(_ text: String, seams: [Int]) -> [Int32] {

@@ -84,10 +84,11 @@ final class SequenceRunner: Sendable {
         } onCancel: {
             flag.set()
         }
-        if case .failed(let reason) = result.reason {
+        switch result.reason {
+        case .failed(let reason), .refused(let reason):
             throw result.error ?? LanguageModelSession.GenerationError.decodingFailure(.init(debugDescription: reason))
+        default: return Outcome(reason: result.reason.generation, usage: Usage(result))
         }
-        return Outcome(reason: result.reason.generation, usage: Usage(result))
     }
 
     /// A text that goes on from the sequence's own keeps the sequence's tokens: tokenizing an answer again may

@@ -27,7 +27,7 @@ struct AnswerGuide {
     private var hasSkippedBlank = false
 
     /// - Returns: nil if nothing is to be held to a form.
-    init?(_ format: AnswerFormat, _ backend: any ModelBackend) throws {
+    init?(_ format: AnswerFormat, _ thoughtMark: Int32?, _ backend: any ModelBackend) throws {
         guard
             format.pattern != nil || format.callPattern != nil || format.sectionPattern != nil
                 || !format.argumentPatterns.isEmpty
@@ -38,14 +38,10 @@ struct AnswerGuide {
         phase = format.pattern == nil ? .free : .beforeAnswer
         let opensThought = format.syntax.opensReasoning(generationPrompt: format.generationPrompt)
         hasThought = opensThought
-        var mark: Int32?
-        if format.mayThink, !opensThought, let text = format.syntax.reasoning?.open {
-            // An empty thought in the prompt says that there is to be none.
-            let tokens = backend.encode(text, addSpecial: false, parseSpecial: true)
-            let isAsked = !format.generationPrompt.containsText(format.syntax.reasoning?.close ?? "")
-            if tokens.count == 1, isAsked { mark = tokens.first }
-        }
-        thoughtMark = mark
+        // An empty thought in the prompt says that there is to be none.
+        let isAsked = !format.generationPrompt.containsText(format.syntax.reasoning?.close ?? "")
+        let mayThink = format.mayThink && format.thoughtBudget != 0 && !opensThought && isAsked
+        self.thoughtMark = mayThink ? thoughtMark : nil
         let spaces = ["\n", "\n\n", " "].map { backend.encode($0, addSpecial: false, parseSpecial: false) }
         blanks = Set(spaces.compactMap { $0.count == 1 ? $0.first : nil })
         if let pattern = format.pattern { constraint = try backend.constraint(for: pattern) }
@@ -54,14 +50,34 @@ struct AnswerGuide {
     /// Whether what comes now cannot leave its form.
     var holds: Bool { phase == .inCalls || phase == .inAnswer }
 
+    /// Whether the answer is to have a form and has not begun.
+    var owesForm: Bool { phase == .beforeAnswer && !format.holdsThoughts }
+
+    /// Whether the form is complete and nothing can follow; known once an end was chosen.
+    private(set) var isOver = false
+
+    /// Whether the next token is to be chosen here.
+    func restricts(_ reader: OutputReader) -> Bool {
+        phase != .free && (format.holdsThoughts || reader.isAnswering) && constraint != nil
+    }
+
+    /// Finds out whether the form can begin at all, so that a request for one that cannot is refused at once.
+    /// - Parameter banned: tokens that can never come.
+    mutating func checkStart(banned: [Int32]) throws {
+        guard constraint != nil else { return }
+        try ofForm { try constraint?.mask(into: &mask) }
+        for token in banned where token >= 0 && Int(token) < mask.count { mask[token] = false }
+        if mask.isEmpty { throw Self.everythingIsBanned }
+    }
+
+    private static let everythingIsBanned = LanguageModelSession.GenerationError.invalidOption(
+        .init(debugDescription: "the logit bias bans every token that the form of the answer allows"))
+
     /// Chooses a token that the form allows.
     mutating func choose(
-        _ logits: UnsafeBufferPointer<Float>, _ reader: OutputReader, _ sampler: inout Sampler
+        _ logits: UnsafeBufferPointer<Float>, _ sampler: inout Sampler, ignoresEnd: Bool
     ) throws -> Int32? {
-        guard phase != .free, format.holdsThoughts || reader.isAnswering, constraint != nil else {
-            return sampler.sample(logits)
-        }
-        try decoding { try constraint?.mask(into: &mask) }
+        try ofForm { try constraint?.mask(into: &mask) }
         var extra: Set<Int32> = []
         if phase == .beforeAnswer {
             if hasThought, !hasSkippedBlank { extra.formUnion(blanks) }
@@ -69,6 +85,12 @@ struct AnswerGuide {
         }
         extra = extra.filter { !mask[$0] }
         for token in extra { mask[token] = true }
+        if ignoresEnd {
+            var others = mask
+            for token in backend.endOfGeneration { others[token] = false }
+            isOver = others.isEmpty
+            if !isOver { mask = others }
+        }
 
         if masked.isEmpty { masked = Array(repeating: 0, count: logits.count) }
         let choice = masked.withUnsafeMutableBufferPointer { copy -> Int32? in
@@ -77,21 +99,22 @@ struct AnswerGuide {
             return sampler.sample(UnsafeBufferPointer(copy))
         }
         guard let choice else {
-            throw LanguageModelSession.GenerationError.decodingFailure(
-                .init(debugDescription: "no token of the model can go on in the form that the answer is to have"))
+            let isBanned = mask.tokens.contains { logits[Int($0)].isFinite }
+            if isBanned { throw Self.everythingIsBanned }
+            return nil
         }
         if extra.contains(choice) {
             if blanks.contains(choice) { hasSkippedBlank = true }
         } else if !backend.endOfGeneration.contains(choice) {
             if phase == .beforeAnswer { phase = .inAnswer }
-            try decoding { try constraint?.accept(choice) }
+            try ofForm { try constraint?.accept(choice) }
         }
         return choice
     }
 
     /// A token that was not chosen comes next.
     mutating func acceptForced(_ token: Int32) throws {
-        if format.holdsThoughts { try decoding { try constraint?.accept(token) } }
+        if format.holdsThoughts { try ofForm { try constraint?.accept(token) } }
     }
 
     /// To be called when the reader knows the last token: calls begin and end.
@@ -123,12 +146,12 @@ extension AnswerFormat {
     }
 }
 
-/// What goes wrong with a grammar while an answer is made, as an error of the answer.
-private func decoding(_ body: () throws -> Void) throws {
+/// What goes wrong with a grammar while an answer is made: the fault of whoever asked for it.
+private func ofForm(_ body: () throws -> Void) throws {
     do {
         try body()
     } catch {
-        throw LanguageModelSession.GenerationError.decodingFailure(.init(debugDescription: "\(error)"))
+        throw LanguageModelSession.GenerationError.unsupportedGuide(.init(debugDescription: "\(error)"))
     }
 }
 

@@ -7,6 +7,8 @@ package struct StopMatcher: Sendable {
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
     package private(set) var hasMatched = false
+    /// Bytes from the beginning of the stop sequence that was found to the end of what was given.
+    private(set) var cutBytes = 0
 
     /// Empty stop sequences are ignored.
     package init(_ stops: [String]) {
@@ -19,10 +21,11 @@ package struct StopMatcher: Sendable {
         guard !hasMatched else { return ("", nil) }
         guard !stops.isEmpty else { return (piece, nil) }
         // Byte by byte, so that the result does not depend on how the text was cut into pieces.
-        for byte in piece.utf8 {
+        for (place, byte) in piece.utf8.enumerated() {
             held.append(byte)
             guard let stop = matchAtEnd() else { continue }
             hasMatched = true
+            cutBytes = stop.count + piece.utf8.count - place - 1
             let text = String(decoding: held.dropLast(stop.count), as: UTF8.self)
             held = []
             return (text, String(decoding: stop, as: UTF8.self))
@@ -33,7 +36,13 @@ package struct StopMatcher: Sendable {
         return (text, nil)
     }
 
-    /// What was held back, when the text is over.
+    var isEmpty: Bool { stops.isEmpty }
+    var heldBytes: Int { held.count }
+
+    /// Goes on behind a stop sequence that is to end nothing.
+    mutating func resume() { hasMatched = false }
+
+    /// What was held back, when the text is over or is interrupted by something that no stop sequence reaches over.
     package mutating func finish() -> String {
         defer { held = [] }
         return String(decoding: held, as: UTF8.self)

@@ -34,7 +34,8 @@ package enum ServingEvent: Sendable {
     case started(cachedTokens: Int)
     /// Scores of the prompt's second and later tokens, as they come.
     case promptScores([TokenScore])
-    /// The score of the token that comes next.
+    /// The score of the next token of the answer. It comes before the token's text, and not at all if a stop sequence took
+    /// all of that.
     case score(TokenScore)
     /// A token of the answer, a piece of its text, a thought, a call.
     case answer(GenerationEvent)
@@ -57,6 +58,8 @@ package struct ServingResult: Sendable {
         case timedOut
         /// The scheduler was told to end.
         case shutDown
+        /// The request asks for a form that cannot be kept.
+        case refused(String)
         /// No token could come next.
         case failed(String)
     }

@@ -28,7 +28,9 @@ final class ServingSlot {
     private var answer: AnswerState?
     private var calls = 0
     private var openCall: OpenCall?
-    private var scores: [TokenScore] = []
+    private var promptScores: [TokenScore] = []
+    /// Scores of tokens whose text a stop sequence may yet take: those of which nothing is shown are not scored.
+    private var heldScores: [TokenScore] = []
     /// Prompt positions whose scores have been given.
     private var scoredPositions = 0
     private let cachedTokens: Int
@@ -118,7 +120,7 @@ final class ServingSlot {
         if let alternatives = job.promptScoreAlternatives, position + 1 < job.tokens.count {
             guard position >= scoredPositions else { return }
             scoredPositions = position + 1
-            scores.append(TokenScore(of: job.tokens[position + 1], top: alternatives, in: logits))
+            promptScores.append(TokenScore(of: job.tokens[position + 1], top: alternatives, in: logits))
         } else if position + 1 >= target.count, wantsAnswer {
             choose(logits)
         }
@@ -127,6 +129,7 @@ final class ServingSlot {
     private func choose(_ logits: UnsafeBufferPointer<Float>) {
         // Nobody wants another token.
         if ticket.flag.isSet { return finish(.cancelled) }
+        tellPromptScores()
         var chosen: Int32?
         var events: [GenerationEvent] = []
         do {
@@ -137,7 +140,8 @@ final class ServingSlot {
             if let chosen {
                 if firstToken == nil { firstToken = .now }
                 if let alternatives = job.scoreAlternatives {
-                    ticket.deliver(.score(TokenScore(of: chosen, top: alternatives, in: logits)))
+                    heldScores.append(TokenScore(of: chosen, top: alternatives, in: logits))
+                    tellScores()
                 }
             }
             for event in events { tell(event) }
@@ -150,6 +154,18 @@ final class ServingSlot {
         } catch {
             finish(error)
         }
+    }
+
+    private func tellPromptScores() {
+        if !promptScores.isEmpty { ticket.deliver(.promptScores(promptScores)) }
+        promptScores = []
+    }
+
+    /// Scores of the tokens that are sure to be part of the answer.
+    private func tellScores() {
+        let decided = max(heldScores.count - (answer?.undecidedTokens ?? 0), 0)
+        for score in heldScores.prefix(decided) { ticket.deliver(.score(score)) }
+        heldScores.removeFirst(decided)
     }
 
     private func tell(_ event: GenerationEvent) {
@@ -185,10 +201,7 @@ final class ServingSlot {
 
     /// Ends a step: what came of it goes to the consumer.
     func stepIsDone() {
-        if !scores.isEmpty {
-            ticket.deliver(.promptScores(scores))
-            scores = []
-        }
+        tellPromptScores()
         if let logits = promptLogits.take() { slot.keepPromptEnd(logits) }
         guard result == nil, remainingPrompt == 0 else { return }
         if target.count < job.tokens.count {
@@ -206,11 +219,18 @@ final class ServingSlot {
         if let deadline = job.deadline, deadline <= now { finish(.timedOut) }
     }
 
-    private func finish(_ error: any Error) { finish(.failed("\(error)"), error) }
+    private func finish(_ error: any Error) { finish(ServingResult.Reason(error), error) }
 
     func finish(_ reason: ServingResult.Reason, _ error: (any Error)? = nil) {
         guard result == nil else { return }
-        answer?.finish(reason.generation) { tell($0) }
+        tellPromptScores()
+        var reason = reason
+        var rest: [GenerationEvent] = []
+        if case .stopSequence(let text)? = answer?.finish(reason.generation, { rest.append($0) }) {
+            reason = .stopSequence(text)
+        }
+        tellScores()
+        for event in rest { tell(event) }
         let now = ContinuousClock.now
         let timing = ServingResult.Timing(
             queued: started - ticket.submitted, prompt: (promptEnd ?? now) - started,
@@ -237,6 +257,15 @@ extension ServingResult.Reason {
         }
     }
 
+    /// A form that was asked for and cannot be kept is the request's fault, anything else is not.
+    init(_ error: any Error) {
+        switch error {
+        case LanguageModelSession.GenerationError.unsupportedGuide, LanguageModelSession.GenerationError.invalidOption:
+            self = .refused("\(error)")
+        default: self = .failed("\(error)")
+        }
+    }
+
     /// The same in the words of sessions, which know fewer.
     var generation: FinishReason {
         switch self {
@@ -245,7 +274,7 @@ extension ServingResult.Reason {
         case .stopSequence(let text): .stopSequence(text)
         case .maximumTokens: .maximumTokens
         case .contextFull: .contextFull
-        case .cancelled, .timedOut, .shutDown, .failed: .cancelled
+        case .cancelled, .timedOut, .shutDown, .refused, .failed: .cancelled
         }
     }
 }

@@ -8,7 +8,13 @@ import Synchronization
 public final class LanguageModelSession: Sendable {
     private struct State {
         var transcript: Transcript
-        var current: (task: Task<Void, Never>, flag: StopFlag)?
+        var current: (task: Task<Void, Never>, flag: StopFlag, turn: Turn)?
+
+        /// With what there is of an answer that was told to stop and has not ended yet.
+        var visible: Transcript {
+            guard let current, current.flag.isSet else { return transcript }
+            return Transcript(entries: transcript.entries + current.turn.closedEntries)
+        }
     }
 
     /// Calls one after the other without an answer, after which the answer is given up.
@@ -37,8 +43,8 @@ public final class LanguageModelSession: Sendable {
         state = Mutex(State(transcript: transcript))
     }
 
-    /// What was said so far. An answer is added when it ends, also when somebody stopped it.
-    public var transcript: Transcript { state.withLock { $0.transcript } }
+    /// What was said so far. An answer is added when it ends, or when somebody stops it.
+    public var transcript: Transcript { state.withLock { $0.visible } }
 
     /// Whether an answer is under way.
     public var isResponding: Bool { state.withLock { $0.current.map { !$0.flag.isSet } ?? false } }
@@ -60,8 +66,8 @@ public final class LanguageModelSession: Sendable {
     public func respond(
         to prompt: String, schema: GenerationSchema, options: GenerationOptions = GenerationOptions()
     ) async throws -> Response<GeneratedContent> {
-        let events = stream(prompt, options, .schema(schema.json))
-        let response = try await ResponseStream<String>(events: events).collect()
+        let answer = stream(prompt, options, .schema(schema.json))
+        let response = try await ResponseStream<String>(answer: answer).collect()
         do {
             return response.map(try GeneratedContent(json: response.content))
         } catch {
@@ -87,14 +93,14 @@ public final class LanguageModelSession: Sendable {
     public func streamResponse(
         to prompt: String, options: GenerationOptions = GenerationOptions()
     ) -> ResponseStream<String> {
-        ResponseStream(events: stream(prompt, options, options.grammar.map { .grammar($0) } ?? .text))
+        ResponseStream(answer: stream(prompt, options, options.grammar.map { .grammar($0) } ?? .text))
     }
 
     /// The same with the text of a value of a form.
     public func streamResponse(
         to prompt: String, schema: GenerationSchema, options: GenerationOptions = GenerationOptions()
     ) -> ResponseStream<String> {
-        ResponseStream(events: stream(prompt, options, .schema(schema.json)))
+        ResponseStream(answer: stream(prompt, options, .schema(schema.json)))
     }
 
     /// Stops the answer under way within one token; a tool under way has its task cancelled. The stream ends with
@@ -125,32 +131,34 @@ public final class LanguageModelSession: Sendable {
 
     private func stream(
         _ prompt: String, _ options: GenerationOptions, _ format: ChatRequest.Format
-    ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+    ) -> RunningAnswer {
         let (stream, continuation) = AsyncThrowingStream.makeStream(of: GenerationEvent.self)
         let flag = StopFlag()
-        let started = state.withLock { state in
+        let turn = Turn(prompt: prompt)
+        let task = state.withLock { state -> Task<Void, Never>? in
             // An answer that was told to stop needs at most one more token: wait for it.
             let previous = state.current
-            if let previous, !previous.flag.isSet { return false }
+            if let previous, !previous.flag.isSet { return nil }
             let task = Task {
                 await previous?.task.value
-                await self.answer(prompt, options, format, flag, continuation)
+                await self.answer(turn, options, format, flag, continuation)
             }
-            state.current = (task, flag)
-            return true
+            state.current = (task, flag, turn)
+            return task
         }
-        if started {
-            continuation.onTermination = { [weak self] _ in
-                flag.set()
-                // A tool under way is told too.
-                self?.cancelTask(of: flag)
-            }
-        } else {
+        guard let task else {
             continuation.finish(
                 throwing: GenerationError.concurrentRequests(
                     .init(debugDescription: "the session is still answering another prompt")))
+            return RunningAnswer(events: stream, stop: {}, end: {})
         }
-        return stream
+        let stop = { @Sendable [weak self] in
+            flag.set()
+            // A tool under way is told too.
+            self?.cancelTask(of: flag)
+        }
+        continuation.onTermination = { _ in stop() }
+        return RunningAnswer(events: stream, stop: stop, end: { await task.value })
     }
 
     private func cancelTask(of flag: StopFlag) {
@@ -158,14 +166,14 @@ public final class LanguageModelSession: Sendable {
     }
 
     private func answer(
-        _ prompt: String, _ options: GenerationOptions, _ format: ChatRequest.Format, _ flag: StopFlag,
+        _ turn: Turn, _ options: GenerationOptions, _ format: ChatRequest.Format, _ flag: StopFlag,
         _ continuation: AsyncThrowingStream<GenerationEvent, any Error>.Continuation
     ) async {
-        let turn = Turn(prompt: prompt)
         var usage: Usage?
         do {
             for round in 0..<Self.maximumToolRounds {
-                let request = request(transcript.entries + turn.conversation, options, format, round: round)
+                let past = state.withLock { $0.transcript.entries }
+                let request = request(past + turn.conversation, options, format, round: round)
                 let outcome = try await runner.generate(
                     from: .chat(try model.prompt(for: request)), options: options, until: flag
                 ) { event in
@@ -198,9 +206,8 @@ public final class LanguageModelSession: Sendable {
 
     /// Keeps what was said; a prompt without an answer is as if it had never been.
     private func keep(_ turn: Turn, _ flag: StopFlag) {
-        turn.dropOpenCalls()
         state.withLock { state in
-            state.transcript.entries += turn.entries
+            state.transcript.entries += turn.closedEntries
             if state.current?.flag === flag { state.current = nil }
         }
     }

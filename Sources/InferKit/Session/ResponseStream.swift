@@ -12,8 +12,39 @@ extension LanguageModelSession {
             public var reasoning = ""
         }
 
+        let answer: RunningAnswer
+
         /// Everything that happens: progress of the prompt, tokens, text, and at the end reason and usage.
-        public let events: AsyncThrowingStream<GenerationEvent, any Error>
+        public var events: AsyncThrowingStream<GenerationEvent, any Error> {
+            let consumer = AnswerConsumer(answer)
+            return AsyncThrowingStream { try await consumer.next() }
+        }
+    }
+}
+
+/// An answer under way, for whoever takes its events.
+struct RunningAnswer: Sendable {
+    let events: AsyncThrowingStream<GenerationEvent, any Error>
+    /// Tells it to stop.
+    let stop: @Sendable () -> Void
+    /// Waits until all that there is of it is in the transcript.
+    let end: @Sendable () async -> Void
+}
+
+/// Takes the events of an answer, and stops it when nobody takes them any more.
+final class AnswerConsumer: Sendable {
+    private let answer: RunningAnswer
+
+    init(_ answer: RunningAnswer) { self.answer = answer }
+
+    deinit { answer.stop() }
+
+    func next() async throws -> GenerationEvent? {
+        var events = answer.events.makeAsyncIterator()
+        if let event = try await events.next() { return event }
+        // A task that was cancelled is told of no more events, but finds the answer in the transcript.
+        await answer.end()
+        return nil
     }
 }
 
@@ -23,7 +54,7 @@ extension LanguageModelSession.ResponseStream: AsyncSequence where Content == St
 
     /// Iterates over snapshots.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        fileprivate var events: AsyncThrowingStream<GenerationEvent, any Error>.AsyncIterator
+        fileprivate let events: AnswerConsumer
         fileprivate var snapshot = Snapshot(content: "")
 
         /// The next snapshot, nil at the end of the answer.
@@ -43,10 +74,10 @@ extension LanguageModelSession.ResponseStream: AsyncSequence where Content == St
     }
 
     /// The snapshots.
-    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(events: events.makeAsyncIterator()) }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(events: AnswerConsumer(answer)) }
 
     /// Only what is new of the text in each step, also of text before a call.
-    public var deltas: LanguageModelSession.TextDeltas { LanguageModelSession.TextDeltas(events: events) }
+    public var deltas: LanguageModelSession.TextDeltas { LanguageModelSession.TextDeltas(answer: answer) }
 
     /// Waits for the whole answer.
     ///
@@ -54,7 +85,8 @@ extension LanguageModelSession.ResponseStream: AsyncSequence where Content == St
     public func collect() async throws -> LanguageModelSession.Response<String> {
         var text = ""
         var reasoning = ""
-        for try await event in events {
+        let events = AnswerConsumer(answer)
+        while let event = try await events.next() {
             switch event {
             case .text(let delta): text += delta
             case .reasoning(let delta): reasoning += delta
@@ -78,14 +110,14 @@ extension LanguageModelSession {
         /// A piece of text.
         public typealias Element = String
 
-        fileprivate let events: AsyncThrowingStream<GenerationEvent, any Error>
+        fileprivate let answer: RunningAnswer
 
         /// The pieces.
-        public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(events: events.makeAsyncIterator()) }
+        public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(events: AnswerConsumer(answer)) }
 
         /// Iterates over pieces.
         public struct AsyncIterator: AsyncIteratorProtocol {
-            fileprivate var events: AsyncThrowingStream<GenerationEvent, any Error>.AsyncIterator
+            fileprivate let events: AnswerConsumer
 
             /// The next piece, nil at the end of the answer.
             public mutating func next() async throws -> String? {

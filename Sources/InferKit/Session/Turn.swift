@@ -13,10 +13,19 @@ final class Turn: Sendable {
 
     init(prompt: String) { state = Mutex(State(entries: [.prompt(prompt)])) }
 
-    /// Everything with an answer in it; nothing if there is only the prompt.
-    var entries: [Transcript.Entry] {
-        let all = state.withLock { $0.entries + Self.open($0) }
-        return all.count > 1 ? all : []
+    /// Everything with an answer in it; nothing if there is only the prompt. Calls that nobody will answer are text:
+    /// templates would refuse a conversation with them.
+    var closedEntries: [Transcript.Entry] {
+        state.withLock { state in
+            var closed = state
+            if !closed.calls.isEmpty {
+                let text = closed.calls.map(\.description).joined(separator: "\n")
+                closed.text += (closed.text.isEmpty ? "" : "\n") + text
+                closed.calls = []
+            }
+            let all = closed.entries + Self.open(closed)
+            return all.count > 1 ? all : []
+        }
     }
 
     /// Everything, for the model to go on from.
@@ -50,16 +59,6 @@ final class Turn: Sendable {
         state.withLock { state in
             state.entries += Self.open(state) + outputs.map { .toolOutput($0) }
             (state.reasoning, state.text, state.calls) = ("", "", [])
-        }
-    }
-
-    /// Calls that nobody will answer: templates would refuse a conversation with them.
-    func dropOpenCalls() {
-        state.withLock { state in
-            guard !state.calls.isEmpty else { return }
-            let text = state.calls.map(\.description).joined(separator: "\n")
-            state.text += (state.text.isEmpty ? "" : "\n") + text
-            state.calls = []
         }
     }
 

@@ -130,7 +130,7 @@ struct AnthropicMessages {
         if result?.calls ?? 0 > 0 { return ("tool_use", nil) }
         switch result?.reason {
         case .stopSequence(let text)?: return ("stop_sequence", text)
-        case .maximumTokens?, .contextFull?, .timedOut?, .shutDown?, .failed?: return ("max_tokens", nil)
+        case .maximumTokens?, .contextFull?, .timedOut?, .shutDown?, .refused?, .failed?: return ("max_tokens", nil)
         case .endOfText?, .toolCalls?, .cancelled?, nil: return ("end_turn", nil)
         }
     }

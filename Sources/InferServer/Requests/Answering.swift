@@ -21,13 +21,14 @@ extension ServingResult {
         if calls > 0 { return "tool_calls" }
         switch reason {
         case .endOfText, .toolCalls, .stopSequence, .cancelled: return "stop"
-        case .maximumTokens, .contextFull, .timedOut, .shutDown, .failed: return "length"
+        case .maximumTokens, .contextFull, .timedOut, .shutDown, .refused, .failed: return "length"
         }
     }
 
     /// What is told of an answer that could not even begin, or could not go on.
     var failure: APIError? {
         switch reason {
+        case .refused(let message): .invalid(message)
         case .failed(let message): .failed(message)
         case .timedOut where generatedTokens == 0:
             .unavailable("the time for the request was over before the answer began")

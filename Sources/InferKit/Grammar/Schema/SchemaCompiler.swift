@@ -14,9 +14,9 @@ struct SchemaCompiler {
     /// Values in deeper levels are indented as in this one, so that a schema that refers to itself has few rules.
     private static let deepestLevel = 8
 
-    private var grammar = Grammar()
+    var grammar = Grammar()
     private var reader: SchemaReader
-    private let notation: ValueNotation
+    let notation: ValueNotation
     private var ruleOfPlace: [Place: Int] = [:]
     /// Rules that have no body yet.
     private var pending: [(place: Place, rule: Int)] = []
@@ -47,12 +47,12 @@ struct SchemaCompiler {
         }
     }
 
-    private func space(_ level: Int) -> GrammarExpression { spaceOfLevel[min(level, Self.deepestLevel)] }
+    func space(_ level: Int) -> GrammarExpression { spaceOfLevel[min(level, Self.deepestLevel)] }
 
     // MARK: Values
 
     /// A value for which all schemas of the goal hold.
-    private mutating func value(_ goal: SchemaGoal, _ level: Int) throws(GrammarError) -> GrammarExpression {
+    mutating func value(_ goal: SchemaGoal, _ level: Int) throws(GrammarError) -> GrammarExpression {
         let isNested = try reader.shapes(of: goal).contains { $0.array != nil || $0.object != nil }
         let place = Place(goal: goal, level: isNested ? min(level, Self.deepestLevel) : 0)
         if let rule = ruleOfPlace[place] { return .rule(rule) }
@@ -127,7 +127,7 @@ struct SchemaCompiler {
     // MARK: Objects
 
     /// Members that are not declared: their names and what holds for their values.
-    private struct OtherMembers {
+    struct OtherMembers {
         var names: ScalarAutomaton
         var goal: SchemaGoal
     }
@@ -149,7 +149,7 @@ struct SchemaCompiler {
         guard var names = try shape.names.automaton() else { return [] }
         let declared = shape.declared
         if !declared.isEmpty {
-            guard let rest = try names.intersection(ScalarAutomaton(texts: declared).complement).trimmed else {
+            guard let rest = try names.intersection(ScalarAutomaton.names(like: declared).complement).trimmed else {
                 return []
             }
             names = rest
@@ -186,61 +186,5 @@ struct SchemaCompiler {
             }
             return OtherMembers(names: names, goal: goal)
         }
-    }
-
-    /// The members with white space around them: a rule for what may follow after each declared name and each count of
-    /// members that makes a difference.
-    private mutating func members(
-        _ shape: ObjectShape, _ others: [OtherMembers], _ level: Int
-    ) throws(GrammarError) -> GrammarExpression {
-        let declared = shape.declared
-        let required = Set(shape.required.map(CodePoints.init))
-        // A count beyond the minimum, or beyond the first member, only matters up to a maximum.
-        let counts = shape.maximum ?? max(shape.minimum, 1)
-        guard (declared.count + 1) * (counts + 1) <= GrammarLimits.rules / 4 else {
-            throw .tooComplex("counts of many properties")
-        }
-        let start = space(level + 1)
-        let last = space(level)
-        let separator = GrammarExpression.sequence([.text(","), start])
-        let colon = GrammarExpression.sequence([.text(":"), notation.afterColon])
-        var otherChoices: [GrammarExpression] = []
-        for other in others {
-            let key = try notation.string(other.names)
-            otherChoices.append(.sequence([key, colon, try value(other.goal, level + 1)]))
-        }
-        let otherRule = others.isEmpty ? .never : grammar.add("other member", .choice(otherChoices))
-
-        /// After all declared names.
-        func end(_ count: Int) -> GrammarExpression {
-            let minimum = max(0, shape.minimum - count)
-            let maximum = shape.maximum.map { $0 - count }
-            if others.isEmpty || maximum == 0 { return minimum > 0 ? .never : count > 0 ? last : .empty }
-            let following = GrammarExpression.sequence([separator, otherRule])
-            guard count == 0 else {
-                return .sequence([.repeated(following, minimum: minimum, maximum: maximum), last])
-            }
-            let more = GrammarExpression.repeated(
-                following, minimum: max(0, minimum - 1), maximum: maximum.map { $0 - 1 })
-            let some = GrammarExpression.sequence([start, otherRule, more, last])
-            return minimum == 0 ? .optional(some) : some
-        }
-        var following = (0...counts).map { grammar.add("members", end($0)) }
-        for name in declared.reversed() {
-            let member = GrammarExpression.sequence([
-                try notation.key(name), colon, try value(shape.goal(name), level + 1),
-            ])
-            let isRequired = required.contains(CodePoints(name))
-            following = (0...counts).map { count in
-                let isFull = shape.maximum.map { count >= $0 } ?? false
-                let written = GrammarExpression.sequence([
-                    count > 0 ? separator : start, member, following[min(count + 1, counts)],
-                ])
-                var choices = isFull ? [] : [written]
-                if !isRequired { choices.append(following[count]) }
-                return grammar.add("members", .choice(choices))
-            }
-        }
-        return following[0]
     }
 }
