@@ -33,7 +33,10 @@ struct SchemaValidator {
             case "maximum": return number <= bound
             case "exclusiveMinimum": return number > bound
             case "exclusiveMaximum": return number < bound
-            case "multipleOf": return (number / bound).rounded() == number / bound
+            case "multipleOf":
+                // Exactly where both are whole: beyond 2^53 a Double is not.
+                if let whole = value.intValue, let factor = argument.intValue { return whole % factor == 0 }
+                return (number / bound).rounded() == number / bound
             default: break
             }
         }

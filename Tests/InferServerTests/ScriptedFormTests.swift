@@ -23,7 +23,11 @@ struct ScriptedFormTests {
         """
     private static let question: JSONValue = [["role": "user", "content": "x"]]
     private static let tool: JSONValue = [
-        "type": "function", "function": ["name": "ping", "parameters": ["type": "object", "properties": [:]]],
+        "type": "function",
+        "function": [
+            "name": "ping",
+            "parameters": ["type": "object", "properties": ["a": ["type": "boolean"]], "required": ["a"]],
+        ],
     ]
 
     private func with(_ first: JSONValue, _ second: JSONValue) -> JSONValue {
@@ -65,6 +69,7 @@ struct ScriptedFormTests {
     func aCallFollowsAThoughtThatWasNotClosed(choice: JSONValue) async throws {
         let body: JSONValue = [
             "messages": Self.question, "temperature": 0, "max_tokens": 200, "tools": [Self.tool], "tool_choice": choice,
+            "parallel_tool_calls": false,
         ]
         let answer = try await thinker().ask("/v1/chat/completions", body).json["choices"]?[0]
         #expect(answer?["message"]?["tool_calls"]?[0]?["function"]?["name"] == "ping", "\(answer?.text() ?? "")")
@@ -91,12 +96,14 @@ struct ScriptedFormTests {
 
     // MARK: Forms that cannot be
 
-    private static let chain =
-        "root ::= r0\n" + (0..<5000).map { "r\($0) ::= r\($0 + 1)\n" }.joined() + "r5000 ::= \"a\"\n"
+    private static let tooMuch = [
+        "rules in a chain": "root ::= r0\n" + (0..<5000).map { "r\($0) ::= r\($0 + 1)\n" }.joined() + "r5000 ::= \"a\"\n",
+        "nested groups":
+            "root ::= " + String(repeating: "(", count: 60_000) + "\"a\"" + String(repeating: ")", count: 60_000),
+    ]
 
-    @Test(arguments: [
-        chain, "root ::= " + String(repeating: "(", count: 60_000) + "\"a\"" + String(repeating: ")", count: 60_000),
-    ]) func grammarsThatAreTooMuchAreRefused(grammar: String) async throws {
+    @Test(arguments: tooMuch.keys.sorted()) func grammarsThatAreTooMuchAreRefused(name: String) async throws {
+        let grammar = try #require(Self.tooMuch[name])
         let service = try ScriptedService(ScriptedFile(["a"]))
         for isStreamed in [false, true] {
             let more: JSONValue = ["grammar": .string(grammar), "stream": .bool(isStreamed), "max_tokens": 5]

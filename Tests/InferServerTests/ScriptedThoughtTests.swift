@@ -157,7 +157,7 @@ struct ScriptedThoughtTests {
             ], template: Self.calls, next: [:])
         let body: JSONValue = [
             "messages": [["role": "user", "content": "x"]], "tools": [Self.tool], "temperature": 0, "max_tokens": 100,
-            "stop": ["\n\n", "king"], "stream": .bool(isStreamed),
+            "stop": ["\n\n", "ing<"], "stream": .bool(isStreamed),
         ]
         let answer = try await ScriptedService(file).ask("/v1/chat/completions", body)
         if isStreamed {
