@@ -44,10 +44,11 @@ struct ScriptedFormTests {
         try ScriptedService(ScriptedFile(["hm", "m"], template: Self.thinking, marks: ["<think>", "</think>"]))
     }
 
-    @Test(arguments: [
-        ["grammar": "root ::= \"yes\""],
-        ["response_format": ["type": "json_schema", "json_schema": ["name": "n", "schema": word]]],
-    ] as [JSONValue])
+    @Test(
+        arguments: [
+            ["grammar": "root ::= \"yes\""],
+            ["response_format": ["type": "json_schema", "json_schema": ["name": "n", "schema": word]]],
+        ] as [JSONValue])
     func theFormFollowsAThoughtThatWasNotClosed(form: JSONValue) async throws {
         let service = try thinker()
         let expected = form["grammar"] == nil ? "\"yes\"" : "yes"
@@ -97,7 +98,8 @@ struct ScriptedFormTests {
     // MARK: Forms that cannot be
 
     private static let tooMuch = [
-        "rules in a chain": "root ::= r0\n" + (0..<5000).map { "r\($0) ::= r\($0 + 1)\n" }.joined() + "r5000 ::= \"a\"\n",
+        "rules in a chain":
+            "root ::= r0\n" + (0..<5000).map { "r\($0) ::= r\($0 + 1)\n" }.joined() + "r5000 ::= \"a\"\n",
         "nested groups":
             "root ::= " + String(repeating: "(", count: 60_000) + "\"a\"" + String(repeating: ")", count: 60_000),
     ]

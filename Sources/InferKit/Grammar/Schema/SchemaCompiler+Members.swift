@@ -154,8 +154,9 @@ extension SchemaCompiler {
 extension ScalarAutomaton {
     /// What is common in names of programs.
     private static let nameScalars = ScalarSet(
-        of: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.").union(
-            ScalarSet([0x80...ScalarSet.last]))
+        of: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
+    ).union(
+        ScalarSet([0x80...ScalarSet.last]))
 
     /// These texts, and all that go on from one of them with something that is uncommon in names, such as a quotation
     /// mark or a blank.
