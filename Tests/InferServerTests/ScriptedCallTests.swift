@@ -32,10 +32,13 @@ struct ScriptedCallTests {
         isParallel: Bool = true, marks: [String] = []
     ) async throws -> Result {
         let scripted = try ScriptedService(ScriptedFile(pieces, template: template, marks: marks))
-        var body = JSONObject([
-            ("messages", [["role": "user", "content": "hi"]]), ("tools", [tool]), ("max_tokens", 400),
-            ("temperature", 0), ("tool_choice", .string(choice)), ("parallel_tool_calls", .bool(isParallel)),
-        ])
+        var body = JSONObject()
+        body["messages"] = [["role": "user", "content": "hi"]]
+        body["tools"] = [tool]
+        body["max_tokens"] = 400
+        body["temperature"] = 0
+        body["tool_choice"] = .string(choice)
+        body["parallel_tool_calls"] = .bool(isParallel)
         let answer = try await scripted.ask("/v1/chat/completions", .object(body)).json
         let message = answer["choices"]?[0]?["message"]
         var whole = Result()
