@@ -25,7 +25,17 @@ package struct ChatTemplate: Sendable {
         context: JSONObject, limits: TemplateLimits = TemplateLimits(),
         clock: @escaping () -> CivilTime = { CivilTime.now() }
     ) throws(TemplateError) -> String {
-        try Evaluator(template: parsed, context: context, limits: limits, clock: clock).render()
+        var steps = 0
+        return try render(context: context, limits: limits, clock: clock, steps: &steps)
+    }
+
+    /// - Parameter steps: is raised by what the rendering cost, in the terms of ``TemplateLimits/steps``.
+    func render(
+        context: JSONObject, limits: TemplateLimits, clock: @escaping () -> CivilTime, steps: inout Int
+    ) throws(TemplateError) -> String {
+        let evaluator = Evaluator(template: parsed, context: context, limits: limits, clock: clock)
+        defer { steps += evaluator.steps }
+        return try evaluator.render()
     }
 
     /// Whether the template reads a variable of this name anywhere: which of its switches a model offers.

@@ -146,7 +146,7 @@ struct ControlTextSeal: Sendable {
 }
 
 extension Character {
-    fileprivate var isASCIIWord: Bool { isASCII && (isLetter || isNumber) }
+    var isASCIIWord: Bool { isASCII && (isLetter || isNumber) }
 }
 
 extension UTF8 {

@@ -28,9 +28,11 @@ package enum DefaultTemplate: String, Sendable, CaseIterable {
 
     private static func source(start: String, afterRole: String, end: String, bos: String, toolRole: String) -> String {
         bos + """
-            {%- set ns = namespace(system='') -%}
-            {%- for message in messages if message.role == 'system' -%}
+            {%- set ns = namespace(system='', front=0) -%}
+            {%- for message in messages -%}
+                {%- if message.role != 'system' -%}{%- break -%}{%- endif -%}
                 {%- set ns.system = ns.system + ('\\n\\n' if ns.system else '') + message.content -%}
+                {%- set ns.front = ns.front + 1 -%}
             {%- endfor -%}
             {%- if ns.system or tools -%}
                 {{- '\(start)system\(afterRole)' + ns.system }}
@@ -41,7 +43,7 @@ package enum DefaultTemplate: String, Sendable, CaseIterable {
                 {%- endif -%}
                 {{- '\(end)' }}
             {%- endif -%}
-            {%- for message in messages if message.role != 'system' -%}
+            {%- for message in messages[ns.front:] -%}
                 {%- if message.role == 'tool' -%}
                     {{- '\(start)\(toolRole)\(afterRole)<tool_response>\\n' + message.content + '\\n</tool_response>\(end)' }}
                 {%- else -%}

@@ -1,10 +1,7 @@
 /// Writes conversations as the template of a model wants them.
 ///
-/// What a template does not know is written in another way, always the same: tools without a place in the template are
-/// described in the system message, with calls as in "Hermes function calling"; a system message goes in front of the
-/// first user message. If a template refuses a conversation, these changes are tried in turn: system messages joined at
-/// the front, then moved into the first user message, neighbouring messages of one role joined, call ids of nine
-/// characters. What it still refuses is an error with the template's own words.
+/// What a template does not take is given to it in another form, always the same: see ``TemplateTraits``. What it still
+/// refuses is an error with the template's own words.
 package struct PromptWriter: Sendable {
     /// A prompt up to where the model goes on.
     package struct Prompt: Sendable, Equatable {
@@ -15,15 +12,19 @@ package struct PromptWriter: Sendable {
         package var seams: [Int]
         /// The end of ``text`` that belongs to the answer: its header, perhaps an open or an empty thought.
         package var generationPrompt: String
+
+        fileprivate mutating func append(_ other: Prompt) {
+            seams += other.seams.map { text.utf8.count + $0 }
+            text += other.text
+            generationPrompt += other.text
+        }
     }
 
     package let template: ChatTemplate
     /// How to read what the model writes.
     package let syntax: OutputSyntax
     private let traits: TemplateTraits
-    private let bosText: String?
-    private let eosText: String?
-    private let clock: @Sendable () -> CivilTime
+    private let runner: TemplateRunner
     private let seal: ControlTextSeal
 
     /// - Parameters:
@@ -37,30 +38,12 @@ package struct PromptWriter: Sendable {
     ) throws(TemplateError) {
         let template = try ChatTemplate(source: source)
         self.template = template
-        self.bosText = bosText
-        self.eosText = eosText
-        self.clock = clock
         seal = ControlTextSeal(controlTexts, template: source)
-        traits = TemplateTraits(template) { (context) throws(TemplateError) in
-            try Self.render(template, context, bosText, eosText, clock)
-        }
-        var syntax = OutputSyntax(template: source)
-        if !traits.rendersTools { syntax = syntax.withHermesCalls() }
-        self.syntax = syntax
-    }
-
-    private static func render(
-        _ template: ChatTemplate, _ variables: JSONObject, _ bosText: String?, _ eosText: String?,
-        _ clock: () -> CivilTime
-    ) throws(TemplateError) -> String {
-        var context = JSONObject()
-        if let bosText { context["bos_token"] = .string(bosText) }
-        if let eosText { context["eos_token"] = .string(eosText) }
-        context["documents"] = .null
-        for (key, value) in variables.members { context[key] = value }
-        return try withoutActuallyEscaping(clock) { (clock) throws(TemplateError) in
-            try template.render(context: context, clock: clock)
-        }
+        let syntax = OutputSyntax(template: source)
+        runner = TemplateRunner(
+            template: template, syntax: syntax, bosText: bosText, eosText: eosText, clock: clock)
+        traits = TemplateProbe(runner).traits
+        self.syntax = traits.rendersTools ? syntax : syntax.withHermesCalls()
     }
 
     // MARK: Prompts
@@ -76,51 +59,55 @@ package struct PromptWriter: Sendable {
     }
 
     private func adaptedPrompt(for conversation: Conversation) throws(TemplateError) -> Prompt {
-        var messages = withKnownParts(conversation)
         let firstError: TemplateError
         do throws(TemplateError) {
-            return try prompt(messages, conversation)
+            return try prompt(for: conversation, traits)
         } catch {
             firstError = error
         }
         guard firstError.kind != .limit else { throw firstError }
-        for adjust in [Self.joiningSystem, Self.movingSystem, Self.joiningNeighbours, Self.shorteningIDs] {
-            let adjusted = adjust(messages)
-            guard adjusted != messages else { continue }
-            messages = adjusted
+        var tried = traits.fitted(conversation)
+        for stricter in traits.stricter {
+            let messages = stricter.fitted(conversation)
+            guard messages != tried || stricter.toolForm != traits.toolForm else { continue }
+            tried = messages
             do throws(TemplateError) {
-                return try prompt(messages, conversation)
+                return try prompt(for: conversation, stricter)
             } catch {}
         }
         throw firstError
     }
 
-    private func prompt(_ messages: [ChatMessage], _ conversation: Conversation) throws(TemplateError) -> Prompt {
-        var variables = JSONObject()
-        variables["messages"] = .array(json(messages))
-        let tools = traits.rendersTools ? conversation.tools : []
-        variables["tools"] = tools.isEmpty ? .null : .array(tools)
-        for (key, value) in conversation.reasoning.variables(for: template).members { variables[key] = value }
-        for (key, value) in conversation.variables.members { variables[key] = value }
-
-        variables["add_generation_prompt"] = false
-        if conversation.continuesLastMessage, let last = messages.last {
-            let text = try Self.render(template, variables, bosText, eosText, clock)
-            // The text ends with the end of the last message, which is not said yet.
-            let content = trimmingTrailingWhitespace(Array(last.content.utf8)[...])
-            let bytes = Array(text.utf8)
-            guard let place = utf8Occurrences(of: Array(content), in: bytes).last, !content.isEmpty else {
-                return Self.opened(text, answerStart: bytes.count)
+    private func prompt(
+        for conversation: Conversation, _ traits: TemplateTraits
+    ) throws(TemplateError) -> Prompt {
+        func rendering(
+            _ conversation: Conversation, addsGenerationPrompt: Bool
+        ) throws(TemplateError) -> TemplateRunner.Rendering {
+            var steps = 0
+            return try runner.rendering(
+                of: conversation, traits, addsGenerationPrompt: addsGenerationPrompt, steps: &steps)
+        }
+        if conversation.continuesLastMessage, let last = conversation.messages.last, last.toolCalls.isEmpty {
+            var before = conversation
+            before.messages.removeLast()
+            before.continuesLastMessage = false
+            let rendered = try rendering(conversation, addsGenerationPrompt: false)
+            if let end = rendered.end {
+                let bytes = Array(rendered.text.utf8)[..<end]
+                let shorter = try? rendering(before, addsGenerationPrompt: false).text
+                let start = shorter.map { zip(bytes, $0.utf8).prefix { $0 == $1 }.count } ?? end
+                return Self.opened(String(decoding: bytes, as: UTF8.self), answerStart: start)
             }
-            let end = place + content.count
-            return Self.opened(String(decoding: bytes[..<end], as: UTF8.self), answerStart: end)
+            // The template writes nothing of the message: it is begun by what begins an answer.
+            var prompt = try self.prompt(for: before, traits)
+            prompt.append(Self.opened(last.content, answerStart: 0))
+            return prompt
         }
         // What the template writes for an answer is the difference; some refuse to stop after a question.
-        let before =
-            syntax.hasReasoning ? try? Self.render(template, variables, bosText, eosText, clock) : nil
-        variables["add_generation_prompt"] = true
-        let text = try Self.render(template, variables, bosText, eosText, clock)
-        var start = Self.answerStart(in: text, messages)
+        let before = syntax.hasReasoning ? try? rendering(conversation, addsGenerationPrompt: false).text : nil
+        let text = try rendering(conversation, addsGenerationPrompt: true).text
+        var start = Self.answerStart(in: text, conversation.messages)
         if let before, text.utf8.starts(with: before.utf8) { start = before.utf8.count }
         var prompt = Self.opened(text, answerStart: start)
         if conversation.reasoning.isOn == false {
@@ -172,131 +159,5 @@ package struct PromptWriter: Sendable {
             conversation.messages[i] = message
         }
         return conversation
-    }
-
-    private func json(_ messages: [ChatMessage]) -> [JSONValue] {
-        var toolNames: [CodePoints: String] = [:]
-        return messages.map { message in
-            var object = JSONObject()
-            object["role"] = .string(message.role.rawValue)
-            let hidesContent = message.content.isEmpty && !message.toolCalls.isEmpty && traits.wantsNullContent
-            object["content"] = hidesContent ? .null : .string(message.content)
-            if let reasoning = message.reasoning { setReasoning(reasoning, of: message, in: &object) }
-            if !message.toolCalls.isEmpty {
-                object["tool_calls"] = .array(
-                    message.toolCalls.map { call in
-                        if let id = call.id { toolNames[CodePoints(id)] = call.name }
-                        return json(call)
-                    })
-            }
-            if let id = message.toolCallID {
-                object["tool_call_id"] = .string(id)
-                if let name = message.name ?? toolNames[CodePoints(id)] { object["name"] = .string(name) }
-            } else if let name = message.name {
-                object["name"] = .string(name)
-            }
-            return .object(object)
-        }
-    }
-
-    private func json(_ call: ToolCall) -> JSONValue {
-        let arguments = JSONValue.object(call.arguments)
-        var object = JSONObject()
-        if let id = call.id { object["id"] = .string(id) }
-        object["type"] = "function"
-        object["function"] = [
-            "name": .string(call.name),
-            "arguments": traits.wantsArgumentText ? .string(arguments.text(.spaced)) : arguments,
-        ]
-        return .object(object)
-    }
-
-    private func setReasoning(_ reasoning: String, of message: ChatMessage, in object: inout JSONObject) {
-        if syntax.form == .harmony {
-            // gpt-oss refuses a call with both.
-            if message.toolCalls.isEmpty || message.content.isEmpty { object["thinking"] = .string(reasoning) }
-        } else {
-            object["reasoning_content"] = .string(reasoning)
-        }
-    }
-
-    /// Everything that the template has no place for in a form that it knows.
-    private func withKnownParts(_ conversation: Conversation) -> [ChatMessage] {
-        var messages = conversation.messages
-        if !traits.knowsDeveloper {
-            for i in messages.indices where messages[i].role == .developer { messages[i].role = .system }
-        }
-        if !traits.rendersTools, !conversation.tools.isEmpty {
-            let description = ToolPrompt.description(of: conversation.tools)
-            if messages.first?.role == .system {
-                messages[0].content += "\n\n" + description
-            } else {
-                messages.insert(ChatMessage(.system, description), at: 0)
-            }
-        }
-        if !traits.rendersCalls {
-            for i in messages.indices {
-                let calls = messages[i].toolCalls.map(ToolPrompt.text)
-                if !calls.isEmpty {
-                    let content = messages[i].content
-                    messages[i].content = ((content.isEmpty ? [] : [content]) + calls).joined(separator: "\n")
-                    messages[i].toolCalls = []
-                }
-                guard messages[i].role == .tool else { continue }
-                messages[i] = ChatMessage(.user, ToolPrompt.text(ofResult: messages[i].content))
-            }
-        }
-        return traits.rendersSystem ? messages : Self.movingSystem(messages)
-    }
-
-    private static func joiningSystem(_ messages: [ChatMessage]) -> [ChatMessage] {
-        let system = messages.filter { $0.role == .system || $0.role == .developer }
-        guard let first = system.first else { return messages }
-        var joined = first
-        joined.content = system.map(\.content).joined(separator: "\n\n")
-        return [joined] + messages.filter { $0.role != .system && $0.role != .developer }
-    }
-
-    private static func movingSystem(_ messages: [ChatMessage]) -> [ChatMessage] {
-        var joined = joiningSystem(messages)
-        guard let system = joined.first, system.role == .system || system.role == .developer else { return messages }
-        joined.removeFirst()
-        if let user = joined.firstIndex(where: { $0.role == .user }) {
-            joined[user].content = system.content + "\n\n" + joined[user].content
-        } else {
-            joined.insert(ChatMessage(.user, system.content), at: 0)
-        }
-        return joined
-    }
-
-    private static func joiningNeighbours(_ messages: [ChatMessage]) -> [ChatMessage] {
-        var joined: [ChatMessage] = []
-        for message in messages {
-            if let last = joined.last, last.role == message.role, message.role != .tool, last.toolCalls.isEmpty,
-                message.toolCalls.isEmpty
-            {
-                joined[joined.count - 1].content += "\n\n" + message.content
-            } else {
-                joined.append(message)
-            }
-        }
-        return joined
-    }
-
-    /// Mistral's templates want exactly nine letters and digits.
-    private static func shorteningIDs(_ messages: [ChatMessage]) -> [ChatMessage] {
-        var numbers: [CodePoints: Int] = [:]
-        func short(_ id: String) -> String {
-            let number = numbers[CodePoints(id)] ?? numbers.count
-            numbers[CodePoints(id)] = number
-            let digits = String(number)
-            return "call" + String(repeating: "0", count: max(0, 5 - digits.utf8.count)) + digits
-        }
-        return messages.map { message in
-            var message = message
-            message.toolCallID = message.toolCallID.map(short)
-            for i in message.toolCalls.indices { message.toolCalls[i].id = message.toolCalls[i].id.map(short) }
-            return message
-        }
     }
 }

@@ -9,7 +9,7 @@ final class Evaluator {
     let clock: () -> CivilTime
 
     private(set) var output: [UInt8] = []
-    private var steps = 0
+    private(set) var steps = 0
     private var allocated = 0
     private var depth = 0
     private var globals: [JinjaValue?]
