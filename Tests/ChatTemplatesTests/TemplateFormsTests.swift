@@ -140,6 +140,29 @@ private func writer(_ source: String) throws -> PromptWriter {
         #expect((output.reasoning, output.content) == ("T", "A"))
     }
 
+    @Test(arguments: ["reasoning_content", "reasoning", "thinking", "thought"])
+    func thoughtsAreGivenByTheNameThatIsRead(_ name: String) throws {
+        let source = """
+            {%- if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}[{{ m.role }}:{{ '<think>' + m.\(name) + '</think>' if m.\(name) }}
+            {{- m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}]{% endfor %}
+            """
+        let messages = [ChatMessage(.user, "q"), Self.call("", thought: "Hm", "a"), Self.result("r", of: "a")]
+        let text = try writer(source).prompt(for: Conversation(messages: messages, tools: Self.tools)).text
+        #expect(text.contains("[assistant:<think>Hm</think>{"))
+    }
+
+    @Test func thoughtsThatArePartsOfTheContent() throws {
+        let source = """
+            {%- if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}[{{ m.role }}:
+            {%- if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}
+            {%- if p['type'] == 'thinking' %}{{ '[THINK]' + p['thinking'] + '[/THINK]' }}{% else %}{{ p['text'] }}{% endif %}{% endfor %}{% endif %}
+            {%- for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}]{% endfor %}
+            """
+        let messages = [ChatMessage(.user, "q"), Self.call("So.", thought: "Hm", "a"), Self.result("r", of: "a")]
+        let text = try writer(source).prompt(for: Conversation(messages: messages, tools: Self.tools)).text
+        #expect(text.contains("[assistant:[THINK]Hm[/THINK]So.{"))
+    }
+
     @Test func shortIDsDependOnWhatCameBefore() throws {
         let source = try #require(NothingDroppedTests.templates["roles alternate, calls aside"])
         var messages = [ChatMessage(.user, "q"), Self.call("", "a"), Self.result("r", of: "a")]

@@ -281,7 +281,7 @@ struct TemplateProbe {
             return
         }
         func parameters(_ properties: JSONValue) -> (inout JSONObject) -> Void {
-            { $0["parameters"] = ["type": "object", "properties": properties] }
+            { $0["parameters"] = ["type": "object", "properties": properties, "required": ["probe_key"]] }
         }
         let forms: [(ToolForm, [(inout JSONObject) -> Void])] = [
             (.descriptions, [{ $0["description"] = nil }]),

@@ -137,7 +137,8 @@ struct ToolForm: OptionSet, Sendable {
     static let descriptions = ToolForm(rawValue: 2)
     /// A tool has `parameters`, an object with `properties`.
     static let parameters = ToolForm(rawValue: 4)
-    /// Every parameter has a `description` and a `type`.
+    /// Every parameter has a `description` and a `type`: one that every template knows, since some take the letters of
+    /// others for types, and the letters of these.
     static let properties = ToolForm(rawValue: 8)
     /// `type` is one text, and objects say what else they hold.
     static let plainTypes = ToolForm(rawValue: 16)
@@ -178,14 +179,14 @@ struct ToolForm: OptionSet, Sendable {
         if contains(.noNulls), schema["description"]?.isNull == true { schema["description"] = nil }
         if isParameter, contains(.properties) {
             if schema["description"]?.isNull ?? true { schema["description"] = "" }
-            if schema["type"] == nil { schema["type"] = "any" }
+            if schema["type"] == nil { schema["type"] = "string" }
         }
         if contains(.plainTypes) {
             if let types = schema["type"]?.arrayValue {
                 schema["type"] = types.first { $0.stringValue != nil && $0 != "null" } ?? "null"
             }
             if schema["type"] == "object", schema["additionalProperties"]?.objectValue == nil {
-                schema["additionalProperties"] = ["type": "any"]
+                schema["additionalProperties"] = ["type": "string"]
             }
         }
         if let properties = schema["properties"]?.objectValue {
