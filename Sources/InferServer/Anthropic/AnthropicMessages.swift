@@ -20,14 +20,16 @@ struct AnthropicMessages {
         guard isStreamed else {
             let answer = try await answering.collect()[0]
             if let result = answer.result { service.log(request, model, [result]) }
-            return .json(Self.message(answer, id: id, model: name ?? model.name))
+            return .json(AnthropicReply.message(answer, id: id, model: name ?? model.name))
         }
         return .events(
             EventWriter.stream(disconnected: request.disconnected) { writer in
-                var blocks = AnthropicEvents(writer: writer)
-                blocks.start(id: id, model: name ?? model.name, inputTokens: answering.prompt.tokens.count)
+                var blocks = AnthropicEvents(
+                    writer: writer, id: id, model: name ?? model.name, promptTokens: answering.jobs[0].tokens.count)
                 for await (_, event) in answering.events() {
-                    if case .finished(let result) = event { service.log(request, model, [result]) }
+                    if case .finished(let outcome) = event, let result = outcome.result {
+                        service.log(request, model, [result])
+                    }
                     blocks.add(event)
                 }
             })
@@ -43,23 +45,25 @@ struct AnthropicMessages {
 
     private static func turn(_ fields: Fields) throws(APIError) -> ChatTurn {
         var messages: [JSONValue] = []
-        if let system = fields["system"] {
+        if let system = fields["system"].map(Self.withoutBilling), system.arrayValue?.isEmpty != true {
             messages.append(["role": "system", "content": try ChatTurn.content(system, 0)])
         }
         guard let given = try fields.array("messages") else { throw .invalid("messages is missing", param: "messages") }
-        for (index, message) in given.enumerated() {
+        for (index, message) in try Attachments.inWords(given).enumerated() {
             try add(Fields(message, path: "messages[\(index)]"), index, &messages)
         }
+        let isBegun = Self.isBegunAnswer(given.last)
+        if !isBegun, given.last?["role"]?.stringValue == "assistant", given.count > 1 {
+            // Nothing of it has been said.
+            if messages.last?["role"]?.stringValue == "assistant", messages.last?["tool_calls"] == nil {
+                messages.removeLast()
+            }
+        }
         var chat = ChatTurn(messages: try ChatTurn.normalized(messages))
+        chat.request.conversation.continuesLastMessage = isBegun
         try chat.settings.readSampling(fields)
         try chat.settings.setStops(fields.strings("stop_sequences") ?? [], "stop_sequences")
-        try chat.setTools(
-            (fields.array("tools") ?? []).map { tool in
-                var function = JSONObject([("name", tool["name"] ?? .null)])
-                function["description"] = tool["description"]
-                function["parameters"] = tool["input_schema"] ?? .object(JSONObject())
-                return ["type": "function", "function": .object(function)]
-            })
+        try chat.setTools(AnthropicTools.list(fields.array("tools") ?? []))
         if let choice = fields["tool_choice"] {
             switch choice["type"]?.stringValue {
             case "auto": break
@@ -77,7 +81,38 @@ struct AnthropicMessages {
         case "disabled": chat.request.conversation.reasoning.isOn = false
         default: break
         }
+        try readOutput(fields, &chat)
         return chat
+    }
+
+    /// Whether the last message is the beginning of the answer, which is to be gone on with.
+    private static func isBegunAnswer(_ message: JSONValue?) -> Bool {
+        guard message?["role"]?.stringValue == "assistant" else { return false }
+        let content = message?["content"]
+        let blocks = content?.arrayValue ?? [["type": "text", "text": content ?? ""]]
+        return !blocks.contains { $0["type"]?.stringValue == "tool_use" }
+            && blocks.contains { $0["text"]?.stringValue?.contains { !$0.isWhitespace } ?? false }
+    }
+
+    /// The form of the answer: `output_config.format`, or `output_format` as it was called at first.
+    private static func readOutput(_ fields: Fields, _ chat: inout ChatTurn) throws(APIError) {
+        let configuration = try fields["output_config"].map { value throws(APIError) in
+            try Fields(value, path: "output_config")
+        }
+        if let configuration, configuration["format"] != nil {
+            chat.request.format = try ChatTurn.format(configuration, name: "format")
+        } else {
+            chat.request.format = try ChatTurn.format(fields, name: "output_format")
+        }
+        try chat.readReasoningEffort(configuration?.string("effort"), "output_config.effort")
+    }
+
+    /// Claude Code's first block of the system message is for the bill: it says nothing to the model, and it is another
+    /// one with every request, so that nothing behind it could be found in the cache.
+    private static func withoutBilling(_ system: JSONValue) -> JSONValue {
+        guard let blocks = system.arrayValue else { return system }
+        return .array(
+            blocks.filter { !($0["text"]?.stringValue?.hasPrefix("x-anthropic-billing-header:") ?? false) })
     }
 
     /// One message here may be several in the chat API: results of tools are messages of their own there.
@@ -98,6 +133,14 @@ struct AnthropicMessages {
             case "text": texts.append(["type": "text", "text": block["text"] ?? ""])
             case "thinking": thoughts.append(block["thinking"]?.stringValue ?? "")
             case "redacted_thinking": break
+            // What Anthropic's servers have run themselves is told in words.
+            case "server_tool_use", "mcp_tool_use":
+                let input = block["input"]?.text() ?? "{}"
+                let name = block["name"]?.stringValue ?? "a tool"
+                texts.append(["type": "text", "text": .string("\n[\(name) was called with \(input)]\n")])
+            case let type? where type.hasSuffix("_tool_result"):
+                let result = block["content"]?.text() ?? "none"
+                texts.append(["type": "text", "text": .string("\n[The result: \(result)]\n")])
             case "tool_use":
                 calls.append([
                     "id": block["id"] ?? "", "type": "function",
@@ -122,129 +165,5 @@ struct AnthropicMessages {
         if !thoughts.isEmpty { message["reasoning_content"] = .string(thoughts.joined()) }
         if !calls.isEmpty { message["tool_calls"] = .array(calls) }
         messages.append(.object(message))
-    }
-
-    // MARK: Writing
-
-    static func stop(_ result: ServingResult?) -> (reason: String, sequence: String?) {
-        if result?.calls ?? 0 > 0 { return ("tool_use", nil) }
-        switch result?.reason {
-        case .stopSequence(let text)?: return ("stop_sequence", text)
-        case .maximumTokens?, .contextFull?, .timedOut?, .shutDown?, .failed?: return ("max_tokens", nil)
-        case .endOfText?, .toolCalls?, .cancelled?, nil: return ("end_turn", nil)
-        }
-    }
-
-    static func usage(_ result: ServingResult?) -> JSONValue {
-        let cached = result?.cachedTokens ?? 0
-        return [
-            "input_tokens": .int((result?.promptTokens ?? 0) - cached), "cache_read_input_tokens": .int(cached),
-            "cache_creation_input_tokens": 0, "output_tokens": .int(result?.generatedTokens ?? 0),
-        ]
-    }
-
-    private static func message(_ answer: CollectedAnswer, id: String, model: String) -> JSONValue {
-        var content: [JSONValue] = []
-        if !answer.reasoning.isEmpty {
-            content.append(["type": "thinking", "thinking": .string(answer.reasoning), "signature": ""])
-        }
-        if !answer.content.isEmpty || answer.calls.isEmpty && answer.reasoning.isEmpty {
-            content.append(["type": "text", "text": .string(answer.content)])
-        }
-        content += answer.calls.map { call in
-            [
-                "type": "tool_use", "id": .string("toolu_" + Identifiers.random()), "name": .string(call.toolName),
-                "input": call.arguments.json,
-            ]
-        }
-        let stop = stop(answer.result)
-        return [
-            "id": .string(id), "type": "message", "role": "assistant", "model": .string(model),
-            "content": .array(content),
-            "stop_reason": .string(stop.reason), "stop_sequence": JSONValue(stop.sequence),
-            "usage": usage(answer.result),
-        ]
-    }
-}
-
-/// The named events of a streamed message: blocks with consecutive numbers, one open at a time.
-struct AnthropicEvents {
-    private let writer: EventWriter
-    private var index = 0
-    private var openType: String?
-
-    init(writer: EventWriter) { self.writer = writer }
-
-    private func send(_ type: String, _ members: [(String, JSONValue)]) {
-        writer.send(.object(JSONObject([("type", .string(type))] + members)), event: type)
-    }
-
-    func start(id: String, model: String, inputTokens: Int) {
-        send(
-            "message_start",
-            [
-                (
-                    "message",
-                    [
-                        "id": .string(id), "type": "message", "role": "assistant", "model": .string(model),
-                        "content": [],
-                        "stop_reason": .null, "stop_sequence": .null,
-                        "usage": ["input_tokens": .int(inputTokens), "output_tokens": 0],
-                    ]
-                )
-            ])
-    }
-
-    mutating func add(_ event: AnswerEvent) {
-        switch event {
-        case .scores: break
-        case .reasoning(let text):
-            open("thinking", ["type": "thinking", "thinking": "", "signature": ""])
-            delta(["type": "thinking_delta", "thinking": .string(text)])
-        case .content(let text):
-            open("text", ["type": "text", "text": ""])
-            delta(["type": "text_delta", "text": .string(text)])
-        case .callBegan(let name):
-            close()
-            open(
-                "tool_use",
-                [
-                    "type": "tool_use", "id": .string("toolu_" + Identifiers.random()), "name": .string(name),
-                    "input": .object(JSONObject()),
-                ])
-        case .callArguments(let text): delta(["type": "input_json_delta", "partial_json": .string(text)])
-        case .call: close()
-        case .finished(let result):
-            if let failure = result.failure {
-                return writer.send(failure.anthropic, event: "error")
-            }
-            if index == 0, openType == nil { open("text", ["type": "text", "text": ""]) }
-            close()
-            let stop = AnthropicMessages.stop(result)
-            send(
-                "message_delta",
-                [
-                    ("delta", ["stop_reason": .string(stop.reason), "stop_sequence": JSONValue(stop.sequence)]),
-                    ("usage", AnthropicMessages.usage(result)),
-                ])
-            send("message_stop", [])
-        }
-    }
-
-    private func delta(_ delta: JSONValue) { send("content_block_delta", [("index", .int(index)), ("delta", delta)]) }
-
-    private mutating func open(_ type: String, _ block: JSONValue) {
-        guard openType != type else { return }
-        close()
-        openType = type
-        send("content_block_start", [("index", .int(index)), ("content_block", block)])
-    }
-
-    private mutating func close() {
-        guard openType != nil else { return }
-        if openType == "thinking" { delta(["type": "signature_delta", "signature": ""]) }
-        send("content_block_stop", [("index", .int(index))])
-        openType = nil
-        index += 1
     }
 }

@@ -11,6 +11,8 @@ struct APIError: Error {
     var code: String?
     /// More members of the error object.
     var details = JSONObject()
+    /// What clients of Anthropic's API look for in the message, where it is something else.
+    var anthropicMessage: String?
     /// Seconds after which to try again.
     var retryAfter: Int?
 
@@ -60,6 +62,7 @@ struct APIError: Error {
             type = "exceed_context_size_error"
             details["n_prompt_tokens"] = .int(tokens)
             details["n_ctx"] = .int(length)
+            anthropicMessage = "prompt is too long: \(tokens) tokens > \(length - 1) maximum"
         case .emptyPrompt, .tokenOutOfRange, .invalidOption, .refused: self = .invalid(error.description)
         }
     }
@@ -106,7 +109,7 @@ struct APIError: Error {
             case 400..<500: "invalid_request_error"
             default: "api_error"
             }
-        return ["type": "error", "error": ["type": .string(name), "message": .string(message)]]
+        return ["type": "error", "error": ["type": .string(name), "message": .string(anthropicMessage ?? message)]]
     }
 
     var ollama: JSONValue { ["error": .string(message)] }

@@ -28,7 +28,8 @@ struct ServerReply: Sendable {
 
     static func json(_ value: JSONValue, status: Int = 200) -> ServerReply {
         ServerReply(
-            status: status, headers: [("content-type", "application/json")], body: .bytes(value.utf8() + [0x0A]))
+            status: status, headers: [("content-type", "application/json")],
+            body: .bytes(value.utf8OfOneLine() + [0x0A]))
     }
 
     static func text(_ text: String, type: String = "text/plain; charset=utf-8", status: Int = 200) -> ServerReply {
@@ -71,12 +72,35 @@ struct EventWriter: Sendable {
     /// An event, with its name where the API has names.
     func send(_ value: JSONValue, event: String? = nil) {
         let name = event.map { "event: \($0)\n" } ?? ""
-        continuation.yield(Array(name.utf8) + Array("data: ".utf8) + value.utf8() + [0x0A, 0x0A])
+        continuation.yield(Array(name.utf8) + Array("data: ".utf8) + value.utf8OfOneLine() + [0x0A, 0x0A])
     }
 
     /// The end of a stream in OpenAI's APIs.
     func sendDone() { continuation.yield(Array("data: [DONE]\n\n".utf8)) }
 
     /// A line of its own.
-    func sendLine(_ value: JSONValue) { continuation.yield(value.utf8() + [0x0A]) }
+    func sendLine(_ value: JSONValue) { continuation.yield(value.utf8OfOneLine() + [0x0A]) }
+}
+
+extension JSONValue {
+    /// As JSON text that is one line for every reader: some take U+2028 and U+2029 for the end of one. They can only
+    /// stand in strings.
+    func utf8OfOneLine() -> [UInt8] {
+        let bytes = utf8()
+        guard bytes.contains(0xE2) else { return bytes }
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count + 16)
+        var place = 0
+        while place < bytes.count {
+            if bytes[place] == 0xE2, place + 2 < bytes.count, bytes[place + 1] == 0x80, bytes[place + 2] & 0xFE == 0xA8
+            {
+                result += (bytes[place + 2] == 0xA8 ? "\\u2028" : "\\u2029").utf8
+                place += 3
+            } else {
+                result.append(bytes[place])
+                place += 1
+            }
+        }
+        return result
+    }
 }

@@ -64,18 +64,20 @@ actor ModelCatalog {
         let fileSize: Int
         let information: ModelInformation
         let isEncoder: Bool
+        let fileFacts: JSONObject
+        let quantization: String
         var model: ServedModel?
         var loading: Task<ServedModel, any Error>?
         var lastUse = ContinuousClock.now
 
-        init(
-            entry: ModelEntry, memory: ModelMemory, fileSize: Int, information: ModelInformation, isEncoder: Bool
-        ) {
+        init(entry: ModelEntry, memory: ModelMemory, information: ModelInformation, model: Model) {
             self.entry = entry
             self.memory = memory
-            self.fileSize = fileSize
             self.information = information
-            self.isEncoder = isEncoder
+            fileSize = model.file.fileSize
+            isEncoder = model.architecture.isEncoder
+            fileFacts = FileFacts.members(of: model.file, architecture: information.architecture)
+            quantization = FileFacts.quantization(of: model.file)
         }
     }
 
@@ -87,6 +89,9 @@ actor ModelCatalog {
         var isLoaded: Bool
         /// It makes vectors and no text.
         var isEncoder: Bool
+        /// What the file says of the model's form.
+        var fileFacts: JSONObject
+        var quantization: String
     }
 
     private var places: [Place] = []
@@ -125,9 +130,7 @@ actor ModelCatalog {
                         + "but only \(budget) are available; lower --ctx-size, --parallel or --cache-ram")
             }
             places.append(
-                Place(
-                    entry: entry, memory: memory, fileSize: engine.file.fileSize, information: probe.information,
-                    isEncoder: engine.architecture.isEncoder))
+                Place(entry: entry, memory: memory, information: probe.information, model: engine))
         }
     }
 
@@ -141,7 +144,7 @@ actor ModelCatalog {
         places.map {
             Listing(
                 entry: $0.entry, information: $0.information, fileSize: $0.fileSize, isLoaded: $0.model != nil,
-                isEncoder: $0.isEncoder)
+                isEncoder: $0.isEncoder, fileFacts: $0.fileFacts, quantization: $0.quantization)
         }
     }
 
@@ -166,23 +169,37 @@ actor ModelCatalog {
     }
 
     private func place(named name: String?) throws -> Place {
-        if let name, let place = places.first(where: { matches($0.entry, name) }) { return place }
+        if let name, let index = index(of: name) { return places[index] }
         guard let first = places.first, places.count == 1 || name == nil || name == "" else {
-            throw APIError.notFound(
-                "there is no model '\(name ?? "")'; there are \(places.map(\.entry.name).joined(separator: ", "))",
-                code: "model_not_found")
+            let names = places.flatMap { [$0.entry.name] + $0.entry.aliases }.joined(separator: ", ")
+            throw APIError.notFound("there is no model '\(name ?? "")'; there are \(names)", code: "model_not_found")
         }
         return first
     }
 
-    /// Exactly this name, for listings.
-    func listing(named name: String) -> Listing? { listings.first { matches($0.entry, name) } }
+    /// The model of this name, for listings.
+    func listing(named name: String) -> Listing? { index(of: name).map { listings[$0] } }
 
-    private func matches(_ entry: ModelEntry, _ name: String) -> Bool {
-        // Ollama's clients add a tag.
-        let plain = name.hasSuffix(":latest") ? String(name.dropLast(7)) : name
-        return entry.name == name || entry.aliases.contains(name) || entry.name == plain
-            || entry.aliases.contains(plain)
+    private func index(of name: String) -> Int? {
+        func place(_ spelling: (String) -> String) -> Int? {
+            places.firstIndex { place in
+                ([place.entry.name] + place.entry.aliases).contains { spelling($0) == spelling(name) }
+            }
+        }
+        // Ollama's clients add a tag, or leave it out.
+        return place { $0 } ?? place { $0.hasSuffix(":latest") ? String($0.dropLast(7)) : $0 }
+    }
+
+    /// Lets a model go; what it is answering comes to its end first.
+    /// - Returns: its name.
+    func release(named name: String?) throws -> String {
+        let place = try place(named: name)
+        if let model = place.model {
+            log("\(place.entry.name) is unloaded as a client wants it")
+            model.scheduler.close()
+            place.model = nil
+        }
+        return place.entry.name
     }
 
     /// Lets models go until another fits. Those that answer right now stay in memory until their answers are done.

@@ -2,36 +2,6 @@ import ChatTemplates
 import InferKit
 import Tokenization
 
-/// The end of a job of plain text.
-struct ServedText: Sendable {
-    var text = ""
-    var scores: [TokenScore] = []
-    var promptScores: [TokenScore] = []
-    var result: ServingResult
-
-    init(_ events: AsyncStream<ServingEvent>) async throws(APIError) {
-        var end: ServingResult?
-        var text = ""
-        var scores: [TokenScore] = []
-        var promptScores: [TokenScore] = []
-        for await event in events {
-            switch event {
-            case .started, .openCall: break
-            case .promptScores(let more): promptScores += more
-            case .score(let score): scores.append(score)
-            case .answer(let event): if case .text(let piece) = event { text += piece }
-            case .finished(let result): end = result
-            }
-        }
-        guard let end else { throw .failed("the request was given up") }
-        if let failure = end.failure { throw failure }
-        self.text = text
-        self.scores = scores
-        self.promptScores = promptScores
-        result = end
-    }
-}
-
 extension ServedModel {
     var isBusy: Bool {
         let metrics = scheduler.metrics

@@ -29,8 +29,6 @@ struct Completions {
             for choice in 0..<settings.choices {
                 var job = settings.job(prompt.tokens, choice: choice)
                 job.format = format
-                job.deadline = service.deadline()
-                job.id = request.id
                 if echo, choice == 0 { job.promptScoreAlternatives = settings.scoreAlternatives }
                 // Evaluation harnesses ask for one token and take all scores but the last for the prompt's: there has to
                 // be one, even where the text ends.
@@ -43,17 +41,20 @@ struct Completions {
         let head = Head(
             id: "cmpl-" + Identifiers.random(), created: Int(Date().timeIntervalSince1970),
             model: try fields.string("model") ?? model.name)
-        if try fields.bool("stream") ?? false {
-            let wantsUsage = try fields["stream_options"].map { try Fields($0, path: "stream_options") }?
-                .bool("include_usage")
-            let streams = try service.start(jobs, model, request)
-            return .events(
-                EventWriter.stream(disconnected: request.disconnected) { [jobs, settings] writer in
-                    await stream(streams, jobs, prompts, settings, echo, head, model, wantsUsage ?? false, writer)
-                })
+        let isStreamed = try fields.bool("stream") ?? false
+        let wantsUsage = try fields["stream_options"].map { try Fields($0, path: "stream_options") }?
+            .bool("include_usage")
+        let answering = try service.answer(jobs, model, request)
+        guard isStreamed else {
+            let answers = try await answering.collect()
+            service.log(request, model, answers.compactMap(\.result))
+            return .json(completion(answers, prompts, settings, echo, head, model))
         }
-        let answers = try await service.run(jobs, model, request)
-        return .json(completion(answers, jobs, prompts, settings, echo, head, model))
+        return .events(
+            EventWriter.stream(disconnected: request.disconnected) { [settings] writer in
+                let results = await stream(answering, prompts, settings, echo, head, wantsUsage ?? false, writer)
+                service.log(request, model, results)
+            })
     }
 
     private struct Head: Sendable {
@@ -102,8 +103,8 @@ struct Completions {
     // MARK: Replies
 
     private func completion(
-        _ answers: [ServedText], _ jobs: [ServingJob], _ prompts: [Prompt], _ settings: AnswerSettings, _ echo: Bool,
-        _ head: Head, _ model: ServedModel
+        _ answers: [CollectedAnswer], _ prompts: [Prompt], _ settings: AnswerSettings, _ echo: Bool, _ head: Head,
+        _ model: ServedModel
     ) -> JSONValue {
         let choices = answers.enumerated().map { index, answer -> JSONValue in
             let prompt = prompts[index / settings.choices]
@@ -114,20 +115,16 @@ struct Completions {
             }
             let echoed = echo ? (settings.scoreAlternatives != nil ? table.text : promptText(prompt, model)) : ""
             table.add(answer.scores)
-            // The tokens of a stop sequence are not part of the text.
-            var end: String?
-            if case .stopSequence = answer.result.reason { end = echoed + answer.text }
-            return [
-                "text": .string(echoed + answer.text), "index": .int(index),
-                "logprobs": settings.scoreAlternatives == nil ? .null : table.json(upTo: end),
-                "finish_reason": .string(answer.result.finishReason),
-            ]
+            table.finish()
+            return OpenAIParts.choice(
+                index, [("text", .string(echoed + answer.content))],
+                logprobs: settings.scoreAlternatives == nil ? .null : table.json, answer.end)
         }
         return [
             "id": .string(head.id), "object": "text_completion", "created": .int(head.created),
             "model": .string(head.model), "system_fingerprint": .string(OpenAIParts.fingerprint),
             "choices": .array(choices),
-            "usage": OpenAIParts.usage(answers.map(\.result), prompts: prompts.count),
+            "usage": OpenAIParts.usage(answers.compactMap(\.result), prompts: prompts.count),
         ]
     }
 
@@ -136,10 +133,10 @@ struct Completions {
     }
 
     private func stream(
-        _ streams: [AsyncStream<ServingEvent>], _ jobs: [ServingJob], _ prompts: [Prompt], _ settings: AnswerSettings,
-        _ echo: Bool, _ head: Head, _ model: ServedModel, _ wantsUsage: Bool, _ writer: EventWriter
-    ) async {
-        @Sendable func send(_ choices: [JSONValue], usage: JSONValue? = nil) {
+        _ answering: Answering, _ prompts: [Prompt], _ settings: AnswerSettings, _ echo: Bool, _ head: Head,
+        _ wantsUsage: Bool, _ writer: EventWriter
+    ) async -> [ServingResult] {
+        func sendChunk(_ choices: [JSONValue], usage: JSONValue? = nil) {
             var chunk = JSONObject([
                 ("id", .string(head.id)), ("object", "text_completion"), ("created", .int(head.created)),
                 ("model", .string(head.model)), ("system_fingerprint", .string(OpenAIParts.fingerprint)),
@@ -148,63 +145,56 @@ struct Completions {
             if let usage { chunk["usage"] = usage }
             writer.send(.object(chunk))
         }
-        @Sendable func choice(_ index: Int, _ text: String, _ logprobs: JSONValue = .null, _ reason: String? = nil)
-            -> JSONValue
-        {
-            ["text": .string(text), "index": .int(index), "logprobs": logprobs, "finish_reason": JSONValue(reason)]
-        }
-        let results = await withTaskGroup(of: (Int, ServingResult?).self) { group in
-            for (index, events) in streams.enumerated() {
-                group.addTask {
-                    if echo { send([choice(index, promptText(prompts[index / settings.choices], model))]) }
-                    var offset = 0
-                    var scores: [TokenScore] = []
-                    for await event in events {
-                        switch event {
-                        case .score(let score): scores.append(score)
-                        case .answer(.text(let text)):
-                            var logprobs = JSONValue.null
-                            if !scores.isEmpty {
-                                var table = ScoreTable(model: model, offset: offset)
-                                table.add(scores)
-                                logprobs = table.json(upTo: nil)
-                                scores = []
-                            }
-                            offset += text.unicodeScalars.count
-                            send([choice(index, text, logprobs)])
-                        case .finished(let result):
-                            if let failure = result.failure {
-                                writer.send(failure.openAI)
-                            } else {
-                                send([choice(index, "", .null, result.finishReason)])
-                            }
-                            return (index, result)
-                        case .started, .promptScores, .answer, .openCall: break
-                        }
-                    }
-                    return (index, nil)
-                }
+        let model = answering.model
+        // Scores that wait for the text that they belong to, and where it begins.
+        var tables = answering.jobs.map { _ in ScoreTable(model: model) }
+        var results = answering.jobs.map { _ in ServingResult?.none }
+        for await (index, event) in answering.events() {
+            func send(_ text: String, _ end: AnswerEnd? = nil) {
+                let logprobs = tables[index].takeJSON()
+                sendChunk([OpenAIParts.choice(index, [("text", .string(text))], logprobs: logprobs, end)])
             }
-            return await group.reduce(into: [(Int, ServingResult?)]()) { $0.append($1) }
+            switch event {
+            case .started:
+                guard echo else { break }
+                let text = promptText(prompts[index / settings.choices], model)
+                send(text)
+                tables[index].skip(text)
+            case .scores(let scores): tables[index].add(scores)
+            case .content(let text): send(text)
+            case .promptScores, .reasoning, .callBegan, .callArguments, .call: break
+            case .finished(let outcome):
+                results[index] = outcome.result
+                if let failure = outcome.end.failure {
+                    // One that fails ends the stream: no client reads on behind an error.
+                    answering.giveUp()
+                    writer.send(failure.openAI)
+                    writer.sendDone()
+                    return results.compactMap { $0 }
+                }
+                send("", outcome.end)
+            }
         }
-        let ordered = results.sorted { $0.0 < $1.0 }.compactMap(\.1)
-        if wantsUsage { send([], usage: OpenAIParts.usage(ordered, prompts: prompts.count)) }
+        let all = results.compactMap { $0 }
+        if wantsUsage { sendChunk([], usage: OpenAIParts.usage(all, prompts: prompts.count)) }
         writer.sendDone()
+        return all
     }
 }
 
 /// The old form of log-probabilities: four arrays of equal length, whose texts joined are the text of the reply.
 private struct ScoreTable {
     let model: ServedModel
+    private var decoder: StreamingDecoder
     private var tokens: [String] = []
     private var values: [Double?] = []
     private var tops: [[(String, Double)]?] = []
-    private var offset: Int
+    private var offset = 0
     private var offsets: [Int] = []
 
-    init(model: ServedModel, offset: Int = 0) {
+    init(model: ServedModel) {
         self.model = model
-        self.offset = offset
+        decoder = StreamingDecoder(model.tokenizer, renderSpecial: true)
     }
 
     /// The texts so far, joined.
@@ -215,8 +205,11 @@ private struct ScoreTable {
         values.append(value)
         tops.append(top)
         offsets.append(offset)
-        offset += text.unicodeScalars.count
+        skip(text)
     }
+
+    /// Text that is not scored.
+    mutating func skip(_ text: String) { offset += text.unicodeScalars.count }
 
     /// - Parameter hidesBOS: whether a token that the server has put in front is left out.
     mutating func addPrompt(_ prompt: [Int32], _ scores: [TokenScore], hidesBOS: Bool) {
@@ -234,9 +227,12 @@ private struct ScoreTable {
     }
 
     mutating func add(_ scores: [TokenScore]) {
-        for (text, score) in zip(model.pieces(of: scores.map(\.token)), scores) {
-            add(text, score.logProbability, top(score))
-        }
+        for score in scores { add(decoder.append(score.token), score.logProbability, top(score)) }
+    }
+
+    /// What is left of a character that was never completed.
+    mutating func finish() {
+        if let last = tokens.indices.last { tokens[last] += decoder.finish() }
     }
 
     /// The best tokens; the token itself is always among them.
@@ -248,22 +244,26 @@ private struct ScoreTable {
         return list
     }
 
-    /// - Parameter text: what the reply's text is; tokens behind its end were part of a stop sequence.
-    func json(upTo text: String?) -> JSONValue {
-        let length = text.map(\.unicodeScalars.count) ?? .max
-        let count = offsets.prefix { $0 < length }.count
-        return [
-            "tokens": .array(tokens.prefix(count).map { .string($0) }),
-            "token_logprobs": .array(values.prefix(count).map { $0.map { .double($0) } ?? .null }),
+    var json: JSONValue {
+        [
+            "tokens": .array(tokens.map { .string($0) }),
+            "token_logprobs": .array(values.map { $0.map { .double($0) } ?? .null }),
             "top_logprobs": .array(
-                tops.prefix(count).map { top in
+                tops.map { top in
                     guard let top else { return .null }
                     // Different tokens may have the same text: the likelier one counts.
                     var object = JSONObject()
                     for (text, value) in top where object[text] == nil { object[text] = .double(value) }
                     return .object(object)
                 }),
-            "text_offset": .array(offsets.prefix(count).map { .int($0) }),
+            "text_offset": .array(offsets.map { .int($0) }),
         ]
+    }
+
+    /// What there is since the last time; null if nothing is.
+    mutating func takeJSON() -> JSONValue {
+        guard !tokens.isEmpty else { return .null }
+        defer { (tokens, values, tops, offsets) = ([], [], [], []) }
+        return json
     }
 }

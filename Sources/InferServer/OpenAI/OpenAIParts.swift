@@ -7,15 +7,18 @@ enum OpenAIParts {
     static let fingerprint = "infer-1"
 
     /// The prompt counts once for all its choices.
-    static func usage(_ results: [ServingResult], prompts: Int = 1) -> JSONValue {
+    /// - Parameter dropped: messages that were left out, told only if there are any.
+    static func usage(_ results: [ServingResult], prompts: Int = 1, dropped: Int = 0) -> JSONValue {
         let perPrompt = max(results.count / max(prompts, 1), 1)
         let prompt = stride(from: 0, to: results.count, by: perPrompt).reduce(0) { $0 + results[$1].promptTokens }
         let generated = results.reduce(0) { $0 + $1.generatedTokens }
         let cached = stride(from: 0, to: results.count, by: perPrompt).reduce(0) { $0 + results[$1].cachedTokens }
+        var details = JSONObject([("cached_tokens", .int(cached))])
+        if dropped > 0 { details["dropped_messages"] = .int(dropped) }
         return [
             "prompt_tokens": .int(prompt), "completion_tokens": .int(generated),
             "total_tokens": .int(prompt + generated),
-            "prompt_tokens_details": ["cached_tokens": .int(cached)],
+            "prompt_tokens_details": .object(details),
             "completion_tokens_details": ["reasoning_tokens": .int(results.reduce(0) { $0 + $1.reasoningTokens })],
         ]
     }
@@ -34,8 +37,27 @@ enum OpenAIParts {
         ]
     }
 
-    static func call(_ call: Transcript.ToolCall, id: String) -> JSONValue {
-        [
+    /// A choice of an answer.
+    /// - Parameter end: nil while it goes on.
+    static func choice(
+        _ index: Int, _ members: [(String, JSONValue)], logprobs: JSONValue, _ end: AnswerEnd?
+    ) -> JSONValue {
+        var choice = JSONObject([("index", .int(index))] + members)
+        choice["logprobs"] = logprobs
+        choice["finish_reason"] = JSONValue(end?.finishReason)
+        if let details = end?.finishDetails { choice["finish_details"] = details }
+        return .object(choice)
+    }
+
+    static func call(_ call: Transcript.ToolCall, id: String, isCustom: Bool = false) -> JSONValue {
+        if isCustom {
+            let input = ToolList.input(of: call.arguments.json)
+            return [
+                "id": .string(id), "type": "custom",
+                "custom": ["name": .string(call.toolName), "input": .string(input)],
+            ]
+        }
+        return [
             "id": .string(id), "type": "function",
             "function": [
                 "name": .string(call.toolName), "arguments": .string(call.argumentsText),
@@ -44,11 +66,13 @@ enum OpenAIParts {
     }
 
     /// A call as it is streamed: what it is; its arguments follow in pieces.
-    static func callStart(_ name: String, index: Int, id: String) -> JSONValue {
-        [
-            "index": .int(index), "id": .string(id), "type": "function",
-            "function": ["name": .string(name), "arguments": ""],
-        ]
+    static func callStart(_ name: String, index: Int, id: String, isCustom: Bool = false) -> JSONValue {
+        let (type, text) = isCustom ? ("custom", ToolList.inputName) : ("function", "arguments")
+        return .object(
+            JSONObject([
+                ("index", JSONValue.int(index)), ("id", .string(id)), ("type", .string(type)),
+                (type, .object(JSONObject([("name", .string(name)), (text, .string(""))]))),
+            ]))
     }
 
     /// A token's score in the chat API.

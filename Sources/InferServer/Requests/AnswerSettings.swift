@@ -76,8 +76,7 @@ struct AnswerSettings: Sendable {
         }
         if let value = try float("mirostat_tau") { sampling.mirostatTau = value }
         if let value = try float("mirostat_eta") { sampling.mirostatEta = value }
-        // -1 means "any" to many clients.
-        if let value = try fields.int("seed"), value != -1 { options.seed = UInt64(bitPattern: Int64(value)) }
+        if let seed = try fields.seed("seed") { options.seed = seed }
         if let names = try fields.strings("samplers") { sampling.order = try Self.order(names) }
         sampling.logitBias = try Self.bias(fields)
         options.samplers = sampling

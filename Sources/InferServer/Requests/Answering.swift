@@ -1,8 +1,11 @@
 import ChatTemplates
 import InferKit
 
-/// What happens while a conversation is answered.
+/// What happens while a request is answered.
 enum AnswerEvent: Sendable {
+    /// So many tokens of the prompt need not be computed.
+    case started(cachedTokens: Int)
+    case promptScores([TokenScore])
     case reasoning(String)
     case content(String)
     /// A call begins; its arguments follow.
@@ -11,30 +14,10 @@ enum AnswerEvent: Sendable {
     case callArguments(String)
     /// The open call is complete.
     case call(Transcript.ToolCall)
+    /// Scores of tokens whose text is part of the answer.
     case scores([TokenScore])
-    case finished(ServingResult)
-}
-
-extension ServingResult {
-    /// OpenAI's word for the reason.
-    var finishReason: String {
-        if calls > 0 { return "tool_calls" }
-        switch reason {
-        case .endOfText, .toolCalls, .stopSequence, .cancelled: return "stop"
-        case .maximumTokens, .contextFull, .timedOut, .shutDown, .failed: return "length"
-        }
-    }
-
-    /// What is told of an answer that could not even begin, or could not go on.
-    var failure: APIError? {
-        switch reason {
-        case .failed(let message): .failed(message)
-        case .timedOut where generatedTokens == 0:
-            .unavailable("the time for the request was over before the answer began")
-        case .shutDown where generatedTokens == 0: .unavailable("the server is shutting down", retryAfter: 5)
-        default: nil
-        }
-    }
+    /// The last event.
+    case finished(AnswerOutcome)
 }
 
 extension Transcript.ToolCall {
@@ -42,70 +25,93 @@ extension Transcript.ToolCall {
     var argumentsText: String { arguments.jsonString }
 }
 
-/// An answer put together.
+/// An answer put together, its parts in the order in which they came.
 struct CollectedAnswer: Sendable {
-    var content = ""
-    var reasoning = ""
-    var calls: [Transcript.ToolCall] = []
-    var scores: [TokenScore] = []
-    var result: ServingResult?
+    enum Part: Sendable {
+        case reasoning(String)
+        case content(String)
+        case call(Transcript.ToolCall)
+    }
+
+    private(set) var parts: [Part] = []
+    private(set) var scores: [TokenScore] = []
+    private(set) var promptScores: [TokenScore] = []
+    private(set) var outcome: AnswerOutcome?
+
+    var content: String { parts.reduce(into: "") { if case .content(let text) = $1 { $0 += text } } }
+    var reasoning: String { parts.reduce(into: "") { if case .reasoning(let text) = $1 { $0 += text } } }
+    var calls: [Transcript.ToolCall] { parts.compactMap { if case .call(let call) = $0 { call } else { nil } } }
+    var end: AnswerEnd { outcome?.end ?? .done }
+    var result: ServingResult? { outcome?.result }
 
     mutating func add(_ event: AnswerEvent) {
         switch event {
-        case .reasoning(let text): reasoning += text
-        case .content(let text): content += text
-        case .callBegan, .callArguments: break
-        case .call(let call): calls.append(call)
+        case .reasoning(let text):
+            if case .reasoning(let before)? = parts.last {
+                parts[parts.count - 1] = .reasoning(before + text)
+            } else if !text.isEmpty {
+                parts.append(.reasoning(text))
+            }
+        case .content(let text):
+            if case .content(let before)? = parts.last {
+                parts[parts.count - 1] = .content(before + text)
+            } else if !text.isEmpty {
+                parts.append(.content(text))
+            }
+        case .started, .callBegan, .callArguments: break
+        case .call(let call): parts.append(.call(call))
         case .scores(let scores): self.scores += scores
-        case .finished(let result): self.result = result
+        case .promptScores(let scores): promptScores += scores
+        case .finished(let outcome): self.outcome = outcome
         }
     }
 }
 
-/// A conversation on its way: prompt made, jobs started.
+/// The jobs of one request on their way. No more of them are started at a time than run side by side: the others wait
+/// for their turn here, so that one request never fills the queue of all.
 struct Answering: Sendable {
     let model: ServedModel
-    let prompt: ChatPrompt
-    let choices: [AsyncStream<ServingEvent>]
-    private let allowsSeveralCalls: Bool
+    let jobs: [ServingJob]
+    /// Older messages that were left out because there was no room.
+    var droppedMessages = 0
+    private let request: ServerRequest
+    private let first: [AsyncStream<ServingEvent>]
+    private let wantsOneCall: Bool
 
-    /// Makes the prompt and starts one job per choice.
-    /// - Parameter streamsCalls: whether calls are of use before they are complete.
+    /// - Throws: what keeps the first of them from being started.
     init(
-        _ turn: ChatTurn, model: ServedModel, request: ServerRequest, deadline: ContinuousClock.Instant?,
-        streamsCalls: Bool
+        _ jobs: [ServingJob], model: ServedModel, request: ServerRequest, wantsOneCall: Bool = false
     ) throws(APIError) {
-        let prompt = try model.prompt(for: turn)
-        let checkpoints = model.checkpoints(of: prompt, turn)
+        for job in jobs where job.tokens.count > model.contextLength {
+            throw APIError(ServingError.promptTooLong(tokens: job.tokens.count, contextLength: model.contextLength))
+        }
         var streams: [AsyncStream<ServingEvent>] = []
-        for choice in 0..<turn.settings.choices {
-            var job = turn.settings.job(prompt.tokens, choice: choice)
-            job.checkpoints = checkpoints
-            job.format = prompt.answer
-            job.deadline = deadline
-            job.id = request.id
-            job.streamsCalls = streamsCalls
+        for job in jobs.prefix(max(model.scheduler.limits.parallel, 1)) {
             do {
                 streams.append(try model.scheduler.submit(job, until: request.disconnected))
+            } catch .queueFull where !streams.isEmpty {
+                break
             } catch {
                 // Those that have started are of no use alone.
                 request.disconnected.set()
                 throw APIError(error)
             }
         }
-        self.model = model
-        self.prompt = prompt
-        choices = streams
-        allowsSeveralCalls = turn.request.isParallel
+        (self.model, self.jobs, self.request, self.wantsOneCall) = (model, jobs, request, wantsOneCall)
+        first = streams
     }
 
-    /// The events of all choices as they come, with the number of the choice.
+    /// The events of all jobs as they come, with the number of the job.
     func events() -> AsyncStream<(choice: Int, event: AnswerEvent)> {
         let (stream, continuation) = AsyncStream.makeStream(of: (choice: Int, event: AnswerEvent).self)
         Task {
             await withTaskGroup(of: Void.self) { group in
-                for (index, events) in choices.enumerated() {
-                    group.addTask { await follow(events) { continuation.yield((index, $0)) } }
+                for (index, events) in first.enumerated() {
+                    group.addTask { await follow(events, jobs[index]) { continuation.yield((index, $0)) } }
+                }
+                for index in jobs.indices.dropFirst(first.count) {
+                    await group.next()
+                    group.addTask { await start(index) { continuation.yield((index, $0)) } }
                 }
             }
             continuation.finish()
@@ -113,21 +119,51 @@ struct Answering: Sendable {
         return stream
     }
 
-    /// All choices at their end.
+    /// All answers at their end.
     func collect() async throws(APIError) -> [CollectedAnswer] {
-        var answers = choices.map { _ in CollectedAnswer() }
-        for await (choice, event) in events() { answers[choice].add(event) }
-        for answer in answers {
-            if let failure = answer.result?.failure { throw failure }
+        var answers = jobs.map { _ in CollectedAnswer() }
+        for await (choice, event) in events() {
+            answers[choice].add(event)
+            if case .finished(let outcome) = event, let failure = outcome.end.failure {
+                giveUp()
+                throw failure
+            }
         }
         return answers
     }
 
-    private func follow(_ events: AsyncStream<ServingEvent>, _ emit: (AnswerEvent) -> Void) async {
+    /// Ends what still runs.
+    func giveUp() { request.disconnected.set() }
+
+    /// Starts a job whose turn has come; where others fill the queue meanwhile, it waits until there is room.
+    private func start(_ index: Int, _ emit: (AnswerEvent) -> Void) async {
+        let job = jobs[index]
+        while true {
+            do {
+                let events = try model.scheduler.submit(job, until: request.disconnected)
+                return await follow(events, job, emit)
+            } catch .queueFull {
+                let isLate = job.deadline.map { $0 <= .now } ?? false
+                guard !isLate, !request.disconnected.isSet else {
+                    let error = APIError.unavailable("the time for the request was over before the answer began")
+                    return emit(.finished(AnswerOutcome(end: .failed(error))))
+                }
+                try? await Task.sleep(for: .milliseconds(20))
+            } catch {
+                return emit(.finished(AnswerOutcome(end: .failed(APIError(error)))))
+            }
+        }
+    }
+
+    private func follow(
+        _ events: AsyncStream<ServingEvent>, _ job: ServingJob, _ emit: (AnswerEvent) -> Void
+    ) async {
         var calls = 0
         var isOpen = false
+        var cutsCall = false
         // The arguments of the open call that have been given.
         var given = ""
+        var gate = ScoreGate(stops: job.options.stopSequences)
         func open(_ name: String, _ arguments: String) {
             if !isOpen { emit(.callBegan(name: name)) }
             isOpen = true
@@ -136,21 +172,28 @@ struct Answering: Sendable {
             emit(.callArguments(String(decoding: arguments.utf8.dropFirst(given.utf8.count), as: UTF8.self)))
             given = arguments
         }
+        func tell(_ scores: [TokenScore]) { if !scores.isEmpty { emit(.scores(scores)) } }
         for await event in events {
             switch event {
+            case .started(let cached): emit(.started(cachedTokens: cached))
+            case .promptScores(let scores): emit(.promptScores(scores))
             case .openCall(let call):
-                if allowsSeveralCalls || calls == 0 { open(call.name, call.arguments) }
-            case .score(let score): emit(.scores([score]))
+                if !wantsOneCall || calls == 0 { open(call.name, call.arguments) }
+            case .score(let score): tell(gate.add(score, model.bytes(of: score.token)))
             case .answer(.text(let text)): emit(.content(text))
             case .answer(.reasoning(let text)): emit(.reasoning(text))
             case .answer(.toolCall(let call)):
                 calls += 1
-                guard allowsSeveralCalls || calls == 1 else { break }
+                guard !wantsOneCall || calls == 1 else { break }
                 open(call.toolName, call.argumentsText)
                 emit(.call(call))
                 (isOpen, given) = (false, "")
-            case .started, .promptScores, .answer: break
-            case .finished(let result): emit(.finished(result))
+            case .answer(.diagnostic(let problem)): cutsCall = cutsCall || problem.unfinishedCall != nil
+            case .answer: break
+            case .finished(let result):
+                let end = AnswerEnd(result, cutsCall: cutsCall || isOpen, wantsOneCall: wantsOneCall)
+                tell(gate.finish(end))
+                emit(.finished(AnswerOutcome(end: end, result: result)))
             }
         }
     }

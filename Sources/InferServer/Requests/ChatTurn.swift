@@ -5,6 +5,13 @@ import InferKit
 struct ChatTurn: Sendable {
     var request: ChatRequest
     var settings = AnswerSettings()
+    private(set) var toolList = ToolList()
+    /// Fewer tokens for prompt and answer than the model has room for.
+    var contextLimit: Int?
+    /// Whether the oldest turns may be left out where there is no room for them.
+    var dropsOldest = false
+    /// How many messages were.
+    var droppedMessages = 0
 
     /// - Parameter messages: in the shape of OpenAI's chat API, as ``normalized(_:)`` leaves them.
     init(messages: [JSONValue]) {
@@ -31,19 +38,34 @@ extension ChatTurn {
         try readReasoningEffort(fields.string("reasoning_effort"))
         request.conversation.variables = try fields.objectValue("chat_template_kwargs") ?? JSONObject()
         request.conversation.continuesLastMessage = try fields.bool("continue_final_message") ?? false
+        try readTruncation(fields)
     }
 
-    mutating func readReasoningEffort(_ effort: String?) throws(APIError) {
-        guard let effort else { return }
-        guard ["none", "minimal", "low", "medium", "high", "xhigh"].contains(effort) else {
-            throw .invalid(
-                "reasoning_effort is '\(effort)', expected none, minimal, low, medium or high",
-                param: "reasoning_effort")
+    /// `truncation` of the responses API.
+    mutating func readTruncation(_ fields: Fields) throws(APIError) {
+        switch fields["truncation"] {
+        case nil, .string("disabled"): break
+        case .string("auto"): dropsOldest = true
+        case let value?: throw fields.wrong("truncation", value, "auto or disabled")
         }
-        if effort == "none" {
-            request.conversation.reasoning.isOn = false
+    }
+
+    /// - Parameter name: what it is called in the request.
+    mutating func readReasoningEffort(_ effort: String?, _ name: String = "reasoning_effort") throws(APIError) {
+        guard let effort else { return }
+        // Templates know three.
+        let known = [
+            "none": nil, "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high",
+            "max": "high",
+        ]
+        guard let level = known[effort] else {
+            throw .invalid(
+                "\(name) is '\(effort)', expected none, minimal, low, medium, high, xhigh or max", param: name)
+        }
+        if let level {
+            request.conversation.reasoning.effort = level
         } else {
-            request.conversation.reasoning.effort = effort == "minimal" ? "low" : effort == "xhigh" ? "high" : effort
+            request.conversation.reasoning.isOn = false
         }
     }
 
@@ -55,7 +77,8 @@ extension ChatTurn {
         try setTools(list)
         request.isParallel = try fields.bool("parallel_tool_calls") ?? true
         guard let choice = fields["tool_choice"] ?? fields["function_call"] else { return }
-        if let name = choice["function"]?["name"]?.stringValue ?? choice["name"]?.stringValue {
+        if try readAllowedTools(choice) { return }
+        if let name = (choice["function"]?["name"] ?? choice["custom"]?["name"] ?? choice["name"])?.stringValue {
             try setToolChoice(.named(name))
         } else {
             switch choice.stringValue {
@@ -64,22 +87,36 @@ extension ChatTurn {
             case "required": try setToolChoice(.required)
             default:
                 throw .invalid(
-                    "tool_choice is not understood, expected auto, none, required or a function", param: "tool_choice")
+                    "tool_choice is not understood, expected auto, none, required, allowed_tools or a tool",
+                    param: "tool_choice")
             }
         }
     }
 
     /// - Parameter list: tools as in the chat API.
     mutating func setTools(_ list: [JSONValue]) throws(APIError) {
+        var tools = ToolList()
         for (index, tool) in list.enumerated() {
-            guard tool["type"]?.stringValue ?? "function" == "function" else {
-                throw .invalid("tools[\(index)] is not a function; only functions can be called", param: "tools")
-            }
-            guard let name = tool["function"]?["name"]?.stringValue, !name.isEmpty else {
-                throw .invalid("tools[\(index)] has no function.name", param: "tools")
+            switch tool["type"]?.stringValue ?? "function" {
+            case "function": tools.add(function: tool["function"]?.objectValue ?? JSONObject())
+            case "custom": try tools.add(custom: tool["custom"] ?? .null, "tools[\(index)].custom")
+            case let type:
+                throw .invalid(
+                    "tools[\(index)] is of type '\(type)'; only functions and custom tools can be called",
+                    param: "tools")
             }
         }
-        request.conversation.tools = list
+        try setTools(tools)
+    }
+
+    mutating func setTools(_ list: ToolList) throws(APIError) {
+        for (index, tool) in list.functions.enumerated() {
+            guard let name = tool["function"]?["name"]?.stringValue, !name.isEmpty else {
+                throw .invalid("tools[\(index)] has no name (function.name in the chat API)", param: "tools")
+            }
+        }
+        toolList = list
+        request.conversation.tools = list.functions
     }
 
     mutating func setToolChoice(_ choice: CallChoice) throws(APIError) {
@@ -122,7 +159,7 @@ extension ChatTurn {
     static func normalized(_ messages: [JSONValue]) throws(APIError) -> [JSONValue] {
         guard !messages.isEmpty else { throw .invalid("messages is empty", param: "messages") }
         var result: [JSONValue] = []
-        for (index, message) in messages.enumerated() {
+        for (index, message) in try Attachments.inWords(messages).enumerated() {
             result.append(try normalized(Fields(message, path: "messages[\(index)]"), index))
         }
         return result
@@ -188,6 +225,13 @@ extension ChatTurn {
     private static func withObject(_ call: JSONValue, _ index: Int) throws(APIError) -> JSONValue {
         guard var object = call.objectValue, var function = (object["function"] ?? call).objectValue else {
             throw .invalid("messages[\(index)].tool_calls has a call that is not an object", param: "messages")
+        }
+        if let custom = object["custom"] {
+            object["custom"] = nil
+            function = JSONObject([
+                ("name", custom["name"] ?? ""),
+                ("arguments", .object(JSONObject([(ToolList.inputName, custom["input"] ?? "")]))),
+            ])
         }
         if let text = function["arguments"]?.stringValue {
             if text.allSatisfy(\.isWhitespace) {

@@ -21,6 +21,8 @@ struct Fields {
 
     /// Reads a whole body.
     init(body: [UInt8]) throws(APIError) {
+        // Some editors put a byte-order mark in front.
+        let body = body.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(body.dropFirst(3)) : body
         guard !body.isEmpty else { throw .invalid("the request body is empty, expected a JSON object") }
         do {
             let value = try JSONValue(parsing: body)
@@ -31,6 +33,12 @@ struct Fields {
         } catch let error as APIError {
             throw error
         } catch {
+            let first = body.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } ?? 0
+            // Other text than JSON is told as such, not as a misspelt `null` or `true`.
+            guard "{[\"".utf8.contains(first) else {
+                let found = 0x21...0x7E ~= first ? "'\(Character(Unicode.Scalar(first)))'" : "the byte \(first)"
+                throw .invalid("the request body is not JSON: it begins with \(found), expected a JSON object")
+            }
             throw .invalid("the request body is not JSON: \(error)")
         }
     }
@@ -67,6 +75,24 @@ struct Fields {
                 "\(path)\(name) is \(number), expected \(range.lowerBound) to \(range.upperBound)", param: path + name)
         }
         return number
+    }
+
+    /// A number of 64 bits; -1 means "any" to many clients and is nil. Smaller ones are read as bit patterns.
+    func seed(_ name: String) throws(APIError) -> UInt64? {
+        guard let value = self[name] else { return nil }
+        switch value {
+        case .int(-1): return nil
+        case .int(let number): return UInt64(bitPattern: Int64(number))
+        case .bigInt(let digits): if let seed = UInt64(digits) { return seed }
+        case .double(let number):
+            if number == -1 { return nil }
+            if let seed = UInt64(exactly: number) ?? Int64(exactly: number).map({ UInt64(bitPattern: $0) }) {
+                return seed
+            }
+        default: throw wrong(name, value, "a whole number")
+        }
+        throw .invalid(
+            "\(path)\(name) is \(value.text()), expected a whole number up to \(UInt64.max)", param: path + name)
     }
 
     func number(_ name: String) throws(APIError) -> Double? {

@@ -138,36 +138,17 @@ package final class InferService: Sendable {
 
     func deadline() -> ContinuousClock.Instant? { configuration.timeout.map { .now + $0 } }
 
-    /// Starts jobs at once.
-    func start(
+    /// Starts jobs of plain text.
+    func answer(
         _ jobs: [ServingJob], _ model: ServedModel, _ request: ServerRequest
-    ) throws(APIError) -> [AsyncStream<ServingEvent>] {
-        do {
-            return try jobs.map { job throws(ServingError) in
-                try model.scheduler.submit(job, until: request.disconnected)
-            }
-        } catch {
-            request.disconnected.set()
-            throw APIError(error)
-        }
-    }
-
-    /// Runs jobs to their end, not more at a time than run side by side, so that a long list does not fill the queue.
-    func run(_ jobs: [ServingJob], _ model: ServedModel, _ request: ServerRequest) async throws -> [ServedText] {
-        let texts = try await withThrowingTaskGroup(of: (Int, ServedText).self) { group in
-            var texts: [Int: ServedText] = [:]
-            for (index, job) in jobs.enumerated() {
-                if index >= configuration.limits.parallel, let (done, text) = try await group.next() {
-                    texts[done] = text
-                }
-                let events = try start([job], model, request)[0]
-                group.addTask { (index, try await ServedText(events)) }
-            }
-            for try await (done, text) in group { texts[done] = text }
-            return texts
-        }
-        log(request, model, texts.values.map { $0.result })
-        return jobs.indices.compactMap { texts[$0] }
+    ) throws(APIError) -> Answering {
+        try Answering(
+            jobs.map { job in
+                var job = job
+                job.deadline = deadline()
+                job.id = request.id
+                return job
+            }, model: model, request: request)
     }
 
     /// Writes a conversation's prompt and starts its answers.
@@ -175,9 +156,22 @@ package final class InferService: Sendable {
     func answer(
         _ turn: ChatTurn, _ model: ServedModel, _ request: ServerRequest, streamsCalls: Bool
     ) throws(APIError) -> Answering {
-        let answering = try Answering(
-            turn, model: model, request: request, deadline: deadline(), streamsCalls: streamsCalls)
-        logPrompt(answering.prompt.text, request)
+        var turn = turn
+        let prompt = try turn.fit(model)
+        let checkpoints = model.checkpoints(of: prompt, turn)
+        let jobs = (0..<turn.settings.choices).map { choice in
+            var job = turn.settings.job(prompt.tokens, choice: choice)
+            job.checkpoints = checkpoints
+            job.format = prompt.answer
+            job.deadline = deadline()
+            job.id = request.id
+            job.streamsCalls = streamsCalls
+            return job
+        }
+        var answering = try Answering(
+            jobs, model: model, request: request, wantsOneCall: !turn.request.isParallel)
+        answering.droppedMessages = turn.droppedMessages
+        logPrompt(prompt.text, request)
         return answering
     }
 

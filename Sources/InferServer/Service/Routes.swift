@@ -52,7 +52,7 @@ enum Routes {
             "/apply-template": post { try await TokenRoutes(service: $0).applyTemplate($1) },
             "/v1/messages": post { try await AnthropicMessages(service: $0).reply(to: $1) },
             "/v1/messages/count_tokens": post { try await AnthropicMessages(service: $0).count($1) },
-            "/api/version": get { _, _ in .json(["version": "0.6.0"]) },
+            "/api/version": get { _, _ in .json(["version": .string(OllamaModels.version)]) },
             "/api/tags": get { service, _ in await OllamaModels(service: service).tags() },
             "/api/ps": get { service, _ in await OllamaModels(service: service).running() },
             "/api/show": post { try await OllamaModels(service: $0).show($1) },
