@@ -330,8 +330,10 @@ final class PromptedService: Sendable {
             ["role": "user", "content": "Tell."], ["role": "assistant", "content": "Once upon a\n"],
         ]
         let body: JSONValue = ["model": "m", "max_tokens": 4, "messages": messages]
+        // Exactly as it was written: nothing ends it, nothing is taken from it.
         let prompt = try await service.prompt("/v1/messages", body)
-        #expect(prompt.hasSuffix("assistant\nOnce upon a"))
+        #expect(prompt.hasSuffix("assistant\nOnce upon a\n"))
+        #expect(try await service.ask("/v1/messages", body).json["content"]?[0]?["text"] == " time")
     }
 
     @Test(arguments: ["output_config", "output_format"]) func formsOfAnthropic(_ place: String) async throws {
