@@ -48,6 +48,8 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var recurrent: [Bool] = []
     var nextTokenLayers = 0
     var extraMetadata: [(String, GGUFValue)] = []
+    /// Ends of the names of tensors that the family takes where it finds them.
+    var optionalTensors: [String] = []
     /// An indexer chooses what attention sees, and with a coarser cache it may choose otherwise.
     var choosesPositions = false
     /// All metadata and tensors of a toy that lists its own.
@@ -60,6 +62,21 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     /// One toy per family and form.
     static let all: [FamilyToy] = basic + mixtures + [gemmaMixture] + mixers
 
+    /// Toys with a layer that forgets what lies behind its window.
+    static let windowed = all.filter { layout(of: $0)?.hasWindows == true }
+    /// Toys with a memory that cannot go back.
+    static let recurrent = all.filter { layout(of: $0)?.isRecurrent == true }
+    /// Toys that turn long sequences in another way.
+    static let longContext = all.filter { model(of: $0)?.architecture.longContext != nil }
+
+    private static func layout(of toy: FamilyToy) -> StateLayout? { model(of: toy)?.stateLayout }
+
+    private static func model(of toy: FamilyToy) -> Model? {
+        QuantFormat.find(.q4_0).flatMap { format in
+            try? Model.load(toy.file(format: format), options: EngineOptions(threads: 1))
+        }
+    }
+
     /// A toy by its name.
     static func named(_ name: String) throws -> FamilyToy { try #require(all.first { $0.name == name }) }
 
@@ -70,7 +87,7 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
             tied: true,
             extraMetadata: [
                 ("llama.rope.scaling.type", .string("linear")), ("llama.rope.scaling.factor", .float32(4)),
-            ]),
+            ], optionalTensors: [".bias"]),
         FamilyToy(name: "llama with experts", architecture: "llama", experts: 4),
         FamilyToy(name: "qwen2", architecture: "qwen2", qkvBias: true, tied: true),
         FamilyToy(name: "qwen2moe", architecture: "qwen2moe", qkvBias: true, experts: 4, sharedExpert: true),

@@ -14,19 +14,12 @@
 /// Sources: Hugging Face transformers `modeling_deepseek_v2.py`, `modeling_deepseek_v3.py`, `modeling_deepseek_v32.py`,
 /// `modeling_glm4_moe_lite.py`, `modeling_glm_moe_dsa.py`.
 package struct DeepSeek2: Architecture {
-    package let shape: DecoderShape
-    package let experts: ExpertCounts?
-    package let head: OutputHead
-    let rope: RopeTable
-    let layers: [DecoderLayer]
+    package let stack: DecoderStack
     /// Positions that a query may see in the sparse families.
     let topK: Int?
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper, nextTokenLayers: true)
-        let blocks = shape.layers + shape.nextTokenLayers
-        let dense = try hyper.int("leading_dense_block_count", in: 0...1024, default: 0)
-        let widths = try hyper.ints("feed_forward_length", count: blocks, in: 1...(1 << 20))
         let keyLength = try hyper.int("attention.key_length_mla", in: 1...8192)
         var attention = LatentAttentionBlock.Options()
         var frequencies = try RopeFrequencies(hyper, headDim: keyLength)
@@ -36,23 +29,18 @@ package struct DeepSeek2: Architecture {
         guard indexers.isEmpty || indexers[0] != nil else {
             throw hyper.conflict("attention.indexer.types", found: "false", expected: "true for the first layer")
         }
-        rope = frequencies.table(.norm)
-        head = try OutputHead(weights, shape)
-        // A file that is cut off behind the dense layers still tells of experts.
-        _ = try hyper.int("expert_count", in: 0...4096, default: 0)
-        experts = dense < shape.layers ? try ExpertCounts(hyper) : nil
-        self.shape = shape
-        let routed = try Self.routing(hyper, shape, vocabulary: head.vocabularySize)
-        layers = try (0..<shape.layers).map { index throws(EngineError) in
-            let tensors = LayerWeights(weights, layer: index)
+        let head = try OutputHead(weights, shape)
+        let networks = try FeedForwards(
+            hyper, shape, routed: Self.routing(hyper, shape, vocabulary: head.vocabularySize), mixture: .behindDense)
+        stack = try DecoderStack(
+            shape, weights, head, rotations: [Rotation(frequencies.table(.norm))], experts: networks.experts,
+            predicts: false
+        ) { index, tensors throws(EngineError) in
             if !indexers.isEmpty { attention.indexer = indexers[index] }
             return try DecoderLayer(
                 tensors, shape, mixer: LatentAttentionBlock(tensors, hyper, shape, attention),
-                feedForward: index < dense
-                    ? .dense(DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[index]))
-                    : .experts(ExpertsBlock(tensors, hyper, shape, routed)))
+                feedForward: networks.bind(tensors, layer: index))
         }
-        weights.skip(layers: shape.layers..<blocks)
     }
 
     /// YaRN as these models have it: with `yarn_log_multiplier` (a tenth of `mscale_all_dim`) the attention factor
@@ -107,11 +95,10 @@ package struct DeepSeek2: Architecture {
         return (0..<layers).map { own?[$0] ?? true ? options : nil }
     }
 
-    package var layerStates: [LayerState] { layers.map(\.mixer.state) }
-
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        var pass = pass
+    package func enter(_ pass: inout Pass) -> Matrix {
         if let topK { pass.chosen = pass.cpu.chosenPositions(topK: topK, pass.batch, pass.work) }
-        forward(layers, rope, pass, into: hidden)
+        let x = stack.stream(pass)
+        head.embed(pass, into: x)
+        return x
     }
 }

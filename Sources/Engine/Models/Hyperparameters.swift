@@ -57,6 +57,15 @@ package final class Hyperparameters {
         return values
     }
 
+    /// A list of integers of any length, or nil when the key is absent.
+    package func optionalInts(_ key: String, in range: ClosedRange<Int>) throws(EngineError) -> [Int]? {
+        guard let found = value(key) else { return nil }
+        guard let values = found.array?.ints(), values.allSatisfy(range.contains) else {
+            throw wrong(key, found, "a list of integers from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return values
+    }
+
     // MARK: Other kinds
 
     /// One finite number within `range`.

@@ -5,26 +5,21 @@
 /// the length they were first trained for, every position is rotated with other frequencies.
 /// Sources: Hugging Face transformers `modeling_phi3.py`, `modeling_phimoe.py`.
 package struct Phi3: Architecture {
-    package let shape: DecoderShape
-    package let experts: ExpertCounts?
-    package let head: OutputHead
-    package let longContext: Int?
-    let rope: RopeTable
-    /// For sequences beyond ``longContext``.
-    let longRope: RopeTable
-    let layers: [DecoderLayer]
+    package let stack: DecoderStack
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper)
         let mixture = hyper.architecture == "phimoe"
-        let widths = mixture ? [] : try hyper.ints("feed_forward_length", count: shape.layers, in: 1...(1 << 20))
+        let windows = try hyper.windows(shape, pattern: .all)
         var attention = AttentionBlock.Options()
         attention.qkvBias = mixture ? .required : .absent
         attention.outputBias = mixture ? .required : .absent
-        attention.window = try hyper.window()
         var dense = DenseBlock.Options()
         dense.gateInUp = true
-        let routed = ExpertsBlock.Options(score: .always(.sparseMixer(jitter: 0.01)), normalize: .always(false))
+        let networks = try FeedForwards(
+            hyper, shape, dense: dense,
+            routed: .init(score: .always(.sparseMixer(jitter: 0.01)), normalize: .always(false)),
+            mixture: mixture ? .always : .never)
         var ends = OutputHead.Options()
         ends.layerNorm = mixture
         ends.bias = mixture ? .required : .absent
@@ -34,20 +29,17 @@ package struct Phi3: Architecture {
                 ? try Norm(layer: tensors, name, shape.embeddingLength, epsilon: shape.epsilon)
                 : try Norm(tensors, name, shape.embeddingLength, epsilon: shape.epsilon)
         }
-
-        (rope, longRope, longContext) = try Self.longRope(hyper, weights, shape)
-        head = try OutputHead(weights, shape, ends)
-        experts = mixture ? try ExpertCounts(hyper) : nil
-        self.shape = shape
-        layers = try (0..<shape.layers).map { index throws(EngineError) in
-            let tensors = LayerWeights(weights, layer: index)
-            return DecoderLayer(
-                attnNorm: try norm(tensors, "attn_norm"),
-                mixer: try AttentionBlock(tensors, shape, layer: index, attention),
-                ffnNorm: try norm(tensors, "ffn_norm"),
-                feedForward: mixture
-                    ? .experts(try ExpertsBlock(tensors, hyper, shape, routed))
-                    : .dense(try DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[index], dense)))
+        stack = try DecoderStack(
+            shape, weights, OutputHead(weights, shape, ends), rotations: [Self.longRope(hyper, weights, shape)],
+            experts: networks.experts
+        ) { index, tensors throws(EngineError) in
+            attention.window = windows[index]
+            var layer = DecoderLayer()
+            layer.attnNorm = try norm(tensors, "attn_norm")
+            layer.mixer = try AttentionBlock(tensors, shape, layer: index, attention)
+            layer.ffnNorm = try norm(tensors, "ffn_norm")
+            layer.feedForward = try networks.bind(tensors, layer: index)
+            return layer
         }
     }
 
@@ -55,11 +47,11 @@ package struct Phi3: Architecture {
     /// `rope_factors_long`; cosine and sine times `rope.scaling.attn_factor`. A file without factors rotates plainly.
     private static func longRope(
         _ hyper: Hyperparameters, _ weights: WeightMap, _ shape: DecoderShape
-    ) throws(EngineError) -> (RopeTable, RopeTable, Int?) {
+    ) throws(EngineError) -> Rotation {
         let plain = try RopeFrequencies(hyper, headDim: shape.keyLength)
         let (shortName, longName) = ("rope_factors_short.weight", "rope_factors_long.weight")
         guard weights.contains(shortName) || weights.contains(longName) else {
-            return (plain.table(.neox), plain.table(.neox), nil)
+            return Rotation(plain.table(.neox))
         }
         guard plain == (try RopeFrequencies(hyper, headDim: shape.keyLength, unscaled: true)) else {
             throw hyper.conflict(
@@ -74,7 +66,7 @@ package struct Phi3: Architecture {
         try long.divide(by: weights.vector(longName, pairs), longName)
         short.amplitude = releasedAmplitude(hyper, stated: amplitude, shape.contextLength, original)
         long.amplitude = short.amplitude
-        return (short.table(.neox), long.table(.neox), original)
+        return Rotation(short.table(.neox), long: (original, long.table(.neox)))
     }
 
     /// Phi-3.5-MoE's configuration states the amplitude itself (`short_mscale`, `long_mscale`), but converters write
@@ -84,15 +76,5 @@ package struct Phi3: Architecture {
     ) -> Double {
         let isRelease = hyper.architecture == "phimoe" && (original, context) == (4096, 131_072)
         return isRelease && abs(stated - 1.190_238) < 1e-4 ? 1.243_163_121_016_122 : stated
-    }
-
-    package var layerStates: [LayerState] { layers.map(\.mixer.state) }
-
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        let x = pass.matrix(shape.embeddingLength)  // the residual stream
-        let angles = pass.cpu.angles(pass.batch, pass.work) { $0.sequence.isLong ? longRope : rope }
-        head.embed(pass, into: x)
-        for (index, layer) in layers.enumerated() { layer.forward(x, angles, layer: index, pass) }
-        head.norm(x, pass, into: hidden)
     }
 }

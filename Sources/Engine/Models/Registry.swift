@@ -1,9 +1,9 @@
 /// Which families exist. A new family adds a line here.
 package enum Registry {
     private static let families: [(names: [String], type: any Architecture.Type)] = [
-        (["llama"], Llama.self),
-        (["qwen2", "qwen2moe"], Qwen2.self),
-        (["qwen3", "qwen3moe"], Qwen3.self),
+        (["llama", "mistral3"], Llama.self),
+        (["qwen2", "qwen2moe", "qwen2vl"], Qwen2.self),
+        (["qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe"], Qwen3.self),
         (["qwen35", "qwen35moe"], Qwen35.self),
         (["gpt-oss"], GptOss.self),
         (["phi3", "phimoe"], Phi3.self),
@@ -12,13 +12,14 @@ package enum Registry {
         (["minimax-m2"], MiniMaxM2.self),
         (["seed_oss"], SeedOss.self),
         (["olmoe"], Olmoe.self),
+        (["gemma", "gemma2", "gemma3", "gemma-embedding"], Gemma.self),
         (["gemma4"], Gemma4.self),
         (["bert"], Bert.self),
         (["deepseek2", "deepseek32", "glm-dsa"], DeepSeek2.self),
         (["deepseek4"], DeepSeek4.self),
         (["nemotron_h", "nemotron_h_moe"], NemotronH.self),
-        (["granitehybrid"], GraniteHybrid.self),
-        (["lfm2moe"], LFM2.self),
+        (["granite", "granitemoe", "granite_swa", "granite-swa", "granitehybrid"], Granite.self),
+        (["lfm2", "lfm2moe"], LFM2.self),
         (["kimi-linear"], KimiLinear.self),
     ]
 

@@ -195,6 +195,9 @@ package final class WeightMap {
         }
     }
 
+    /// Counts a tensor that is not needed as taken, if it is there.
+    package func skip(_ name: String) { bound.insert(name) }
+
     /// Throws if the file holds tensors that were never asked for.
     package func finish() throws(EngineError) {
         let unexpected = file.tensors.lazy.map(\.name).filter { !self.bound.contains($0) }
@@ -240,6 +243,14 @@ package struct LayerWeights {
 
     package func table(_ name: String, cols: Int, rows: Int) throws(EngineError) -> FloatVector {
         try map.table("\(prefix)\(name).weight", cols: cols, rows: rows)
+    }
+
+    /// See ``WeightMap/skip(_:)``.
+    package func skip(_ name: String) { map.skip("\(prefix)\(name).weight") }
+
+    /// How many values a product with the tensor makes, as the file has it; 0 without one.
+    package func rows(of name: String) -> Int {
+        map.file.tensor("\(prefix)\(name).weight").map { $0.dimensions.dropFirst().first ?? 1 } ?? 0
     }
 
     /// How many values a product with the tensor reads, as the file has it.

@@ -53,6 +53,8 @@ package struct ExpertsBlock: Sendable {
         case gated
         /// As it is.
         case added
+        /// The same for files that have one.
+        case addedIfPresent
     }
 
     let routing: RoutingOptions
@@ -111,14 +113,14 @@ package struct ExpertsBlock: Sendable {
             activation: options.activation)
 
         switch options.shared {
-        case .none:
+        case .addedIfPresent where !tensors.contains("ffn_down_shexp"), .none:
             sharedExpert = nil
             ffnGateInpShexp = nil
         case .gated:
             let width = try Self.width(hyper, "expert_shared_feed_forward_length", tensors, "ffn_down_shexp")
             sharedExpert = try Self.shared(tensors, embedding, width: width, options)
             ffnGateInpShexp = try tensors.matrix("ffn_gate_inp_shexp", in: embedding, out: 1)
-        case .added:
+        case .added, .addedIfPresent:
             // Converters write widths that do not fit the tensor (ernie4_5-moe).
             let width = try tensors.cols(of: "ffn_down_shexp")
             sharedExpert = try Self.shared(tensors, embedding, width: width, options)

@@ -56,6 +56,7 @@ package struct OutputHead: Sendable {
     package func embed(_ pass: Pass, into x: Matrix) {
         pass.cpu.embed(pass.batch.tokens, tokenEmbd, into: x)
         if options.embeddingScale != 1 { pass.cpu.scale(x, by: options.embeddingScale) }
+        pass.takeEmbeddings(into: x)
     }
 
     /// The normed rows that are asked for logits. x (tokens, embedding), hidden (logit rows, embedding).
