@@ -63,6 +63,8 @@ import Testing
         var seeingAll = toy.toyFile(format: format)
         if toy.choosesPositions { seeingAll["\(toy.architecture).attention.indexer.top_k"] = .uint32(300) }
         let open = try seeingAll.file()
+        let layout = try Model.load(file, options: EngineOptions(threads: 1)).stateLayout
+        let hasCache = layout.bytesPerToken > 0 || layout.hasWindows
         func logits(_ file: GGUFFile, batchSize: Int, cache: CacheType) throws -> [Float] {
             let options = EngineOptions(
                 threads: 2, contextLength: 300, batchSize: batchSize, keyCache: cache, valueCache: cache)
@@ -77,7 +79,7 @@ import Testing
             #expect(sameBits([whole], [try logits(file, batchSize: 33, cache: cache)]))
             let all = toy.choosesPositions ? try logits(open, batchSize: 300, cache: cache) : whole
             let error = zip(all, exact).reduce(0) { max($0, abs($1.0 - $1.1)) }
-            #expect(cache == .f32 ? error == 0 : error > 0 && error < 0.1 * range, "\(error) of \(range)")
+            #expect(cache == .f32 || !hasCache ? error == 0 : error > 0 && error < 0.1 * range, "\(error) of \(range)")
             // Or else the choice plays no part, and the first comparison tests nothing of it.
             if toy.choosesPositions { #expect(!sameBits([all], [whole])) }
         }

@@ -7,8 +7,8 @@ import Testing
 /// Files that are not what they seem stop the load with an error that names the culprit.
 @Suite struct ModelErrorTests {
     static let format = QuantFormat.find(.q4_0)
-    static let llama = FamilyToy.all[0]
-    static let hybrid = FamilyToy.all.first { $0.name == "qwen35moe" } ?? llama
+    static let llama = FamilyToy.every[0]
+    static let hybrid = FamilyToy.every.first { $0.name == "qwen35moe" } ?? llama
 
     private func error(_ toy: FamilyToy, _ change: (inout ToyFile) -> Void) throws -> EngineError? {
         try error(toy.toyFile(format: try #require(Self.format)), change)

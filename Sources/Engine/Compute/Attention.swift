@@ -8,6 +8,8 @@ package struct AttentionOptions: Sendable {
     package var window: Int?
     /// False: every token of a segment sees what lies ahead of it there too.
     package var isCausal: Bool
+    /// Tokens of a segment that sees ahead do so in this layer.
+    package var spansSeeAhead = true
     /// One further logit per query head, without a value (gpt-oss).
     package var sinks: FloatVector?
     /// Scores are cap · tanh(score / cap) (Gemma 2).
@@ -133,7 +135,7 @@ private struct AttentionPart {
         firstRow = segment.rows.lowerBound
         tokens = segment.rows.count
         start = segment.start
-        isCausal = options.isCausal && !segment.seesAhead
+        isCausal = options.isCausal && !(segment.seesAhead && options.spansSeeAhead)
         self.kvHeads = kvHeads
         group = q.count / kvHeads
         let most = max(1, Self.tileRows / group)

@@ -50,6 +50,19 @@ extension Compute {
         }
     }
 
+    /// x = min(max(x, −limit), limit), elementwise; not-a-numbers stay.
+    package func clamp(_ x: Matrix, within limit: Float) {
+        pool.run(x.rows, grain: Self.grain(x.cols), (x, limit)) { job, rows, _ in
+            let (x, limit) = job
+            for row in rows {
+                let values = x.row(row)
+                for index in 0..<x.cols where abs(values[index]) > limit {
+                    values[index] = values[index] < 0 ? -limit : limit
+                }
+            }
+        }
+    }
+
     /// x *= factor.
     package func scale(_ x: Matrix, by factor: Float) {
         pool.run(x.rows, grain: Self.grain(x.cols), (x, factor)) { job, rows, _ in

@@ -87,7 +87,8 @@ extension Compute {
     private func fill(_ angles: RopeAngles, _ table: RopeTable, _ batch: Batch, rows: Range<Int>) {
         fill(angles, table, batch.turns(axis: 0), rows: rows)
         guard batch.hasAxes, let axes = table.axisOfPair else { return }
-        for row in rows where batch.turns(axis: 1)[row] != batch.turns(axis: 0)[row]
+        for row in rows
+        where batch.turns(axis: 1)[row] != batch.turns(axis: 0)[row]
             || batch.turns(axis: 2)[row] != batch.turns(axis: 0)[row]
         {
             for (pair, axis) in axes.enumerated() where axis > 0 {

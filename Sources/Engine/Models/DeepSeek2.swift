@@ -5,14 +5,15 @@
 #endif
 
 /// `deepseek2`: DeepSeek-V2, V3 and R1, Kimi K2, Moonlight, GLM-4.7-Flash; `deepseek32` and `glm-dsa`: DeepSeek-V3.2
-/// and GLM-5, which look at chosen positions only.
+/// and GLM-5, which look at chosen positions only; `mistral4`: Mistral Small 4.
 ///
 /// Latent attention, the first layers with a dense network, the others with many small experts and shared ones that
 /// are simply added. V3's routing scores by sigmoid, with a bias for the choice and a limit to the best groups of
-/// experts; V2's by softmax. YaRN sharpens the softmax instead of scaling the rotation.
+/// experts; V2's by softmax, and so does Mistral's, whose queries grow with their positions. YaRN sharpens the softmax
+/// instead of scaling the rotation.
 ///
 /// Sources: Hugging Face transformers `modeling_deepseek_v2.py`, `modeling_deepseek_v3.py`, `modeling_deepseek_v32.py`,
-/// `modeling_glm4_moe_lite.py`, `modeling_glm_moe_dsa.py`.
+/// `modeling_glm4_moe_lite.py`, `modeling_glm_moe_dsa.py`, `modeling_mistral4.py`.
 package struct DeepSeek2: Architecture {
     package let stack: DecoderStack
     /// Positions that a query may see in the sparse families.
@@ -24,6 +25,7 @@ package struct DeepSeek2: Architecture {
         var attention = LatentAttentionBlock.Options()
         var frequencies = try RopeFrequencies(hyper, headDim: keyLength)
         attention.scale = try Self.sharpen(&frequencies, hyper)
+        if hyper.architecture == "mistral4" { attention.temperature = try QueryTemperature(hyper) }
         let indexers = try Self.indexers(hyper, layers: shape.layers)
         topK = indexers.first??.topK
         guard indexers.isEmpty || indexers[0] != nil else {
@@ -61,7 +63,8 @@ package struct DeepSeek2: Architecture {
         }
         let factor = multiplier * log(try hyper.float("rope.scaling.factor", in: 1...1e6)) + 1
         // The file does not tell `mscale`. It equals `mscale_all_dim` in V2 and V3, and is 1 in the others.
-        frequencies.amplitude = hyper.architecture == "deepseek2" ? 1 : frequencies.amplitude / factor
+        frequencies.amplitude =
+            ["deepseek2", "mistral4"].contains(hyper.architecture) ? 1 : frequencies.amplitude / factor
         return Float(factor * factor)
     }
 
@@ -70,12 +73,13 @@ package struct DeepSeek2: Architecture {
     ) throws(EngineError) -> ExpertsBlock.Options {
         // Old files do not name the function: softmax but for GLM-4.7-Flash.
         let flash = (47...48).contains(shape.layers) && vocabulary == 154880
+        let isFirst = ["deepseek2", "mistral4"].contains(hyper.architecture)
         var options = ExpertsBlock.Options(
-            score: hyper.architecture == "deepseek2"
+            score: isFirst
                 ? .stated(default: flash ? .sigmoid : .softmax) : .always(.sigmoid),
             normalize: .stated(default: false), shared: .added)
         let sigmoid = try hyper.optionalInt("expert_gating_func", in: 0...4) == 2
-        options.selectionBias = sigmoid || hyper.architecture != "deepseek2" ? .required : .optional
+        options.selectionBias = sigmoid || !isFirst ? .required : .optional
         options.grouped = true
         return options
     }

@@ -183,6 +183,8 @@ package struct Gemma4: Architecture {
             attention.scale = 1
             attention.valuesMayBeKeys = !isSliding
             attention.window = windows[index]
+            // Pictures are seen as a whole by layers with a window only.
+            attention.spansSeeAhead = isSliding
             attention.cacheOf = try source(index)
             if isSliding { attention.headDims = (slidingKey, slidingValue) }
             let dense = try networks.bind(tensors, layer: index)

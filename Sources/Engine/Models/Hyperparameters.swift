@@ -84,9 +84,11 @@ package final class Hyperparameters {
     }
 
     /// One number per layer, from a scalar or from an array of `count` values.
-    package func floats(_ key: String, count: Int, in range: ClosedRange<Double>) throws(EngineError) -> [Double] {
+    package func floats(
+        _ key: String, count: Int, in range: ClosedRange<Double>, default fallback: Double? = nil
+    ) throws(EngineError) -> [Double] {
         guard let list = value(key)?.array else {
-            return [Double](repeating: try float(key, in: range), count: count)
+            return [Double](repeating: try float(key, in: range, default: fallback), count: count)
         }
         guard let values = list.floats()?.map(Double.init), values.count == count, values.allSatisfy(range.contains)
         else {

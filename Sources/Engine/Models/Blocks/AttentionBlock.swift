@@ -16,6 +16,8 @@ package struct AttentionBlock: Mixer {
         package var window: Int?
         /// False: a token sees all of its text, not only what comes before. The text is one pass.
         package var isCausal = true
+        /// Tokens that see ahead, as those of pictures do in some families, do so in this layer.
+        package var spansSeeAhead = true
         /// One further logit per head without a value (`attn_sinks` [heads]).
         package var sinks = false
         /// Multiplies q·k; nil: 1/sqrt(key dim).
@@ -26,6 +28,8 @@ package struct AttentionBlock: Mixer {
         package var temperature: QueryTemperature?
         /// The layer has no keys and values of its own and reads those of this one.
         package var cacheOf: Int?
+        /// Queries, keys and values are kept within ± this as they come from their projections.
+        package var clamp: Float?
         /// Query heads, where layers differ.
         package var heads: Int?
         /// Values per key and value head, where they differ from the file's common lengths.
@@ -66,6 +70,7 @@ package struct AttentionBlock: Mixer {
     let normsValues: Bool
     let options: AttentionOptions
     let temperature: QueryTemperature?
+    let clamp: Float?
     /// See ``Options/cacheOf``.
     let cacheOf: Int?
     private let window: Int?
@@ -95,6 +100,7 @@ package struct AttentionBlock: Mixer {
         gated = options.gate == .betweenQueries
         normsBehindRotation = options.normsBehindRotation
         temperature = options.temperature
+        clamp = options.clamp
         cacheOf = options.cacheOf
         window = options.isCausal ? options.window : nil
         normsValues = options.valueNorm
@@ -106,10 +112,12 @@ package struct AttentionBlock: Mixer {
             throw .hyperparameter(
                 key: "attention.value_length", found: "\(valueDim)", expected: "attention.key_length \(keyDim)")
         }
-        self.options = AttentionOptions(
+        var attention = AttentionOptions(
             scale: options.scale ?? 1 / Float(keyDim).squareRoot(), window: options.window,
             isCausal: options.isCausal, sinks: options.sinks ? try tensors.vector("attn_sinks", heads) : nil,
             softCap: options.softCap)
+        attention.spansSeeAhead = options.spansSeeAhead
+        self.options = attention
 
         let width = shape.embeddingLength
         let (q, k, v) = (heads * keyDim * (gated ? 2 : 1), kvHeads * keyDim, kvHeads * valueDim)
@@ -182,6 +190,10 @@ package struct AttentionBlock: Mixer {
                     input, Product(attnQ, bias: attnQBias, into: qg), Product(attnK, bias: attnKBias, into: k),
                     attnV.map { Product($0, bias: attnVBias, into: v) })
                 if attnV == nil { cpu.copy(k, into: v) }
+                if let clamp {
+                    cpu.clamp(k, within: clamp)
+                    cpu.clamp(v, within: clamp)
+                }
                 let keys = k.heads(kvHeads, dim: keyDim)
                 let values = v.heads(kvHeads, dim: valueDim)
                 turn(k, keys, attnKNorm, angles, pass)
@@ -190,6 +202,7 @@ package struct AttentionBlock: Mixer {
             } else {
                 cpu.matmul(input, Product(attnQ, bias: attnQBias, into: qg))
             }
+            if let clamp { cpu.clamp(qg, within: clamp) }
             turn(qg, queries, attnQNorm, angles, pass)
             if let temperature { cpu.scale(queries, by: temperature, positions: pass.batch.positions) }
 

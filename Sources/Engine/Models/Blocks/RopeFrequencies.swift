@@ -44,6 +44,8 @@ package struct RopeFrequencies: Sendable, Equatable {
         }
         let base = try hyper.float(
             baseKey ?? "rope.freq_base\(keySuffix)", in: 1.000_001...1e15, default: defaultBase)
+        // A file that names another base names the common one too, though nobody may need it.
+        if baseKey != nil { _ = try hyper.optionalFloat("rope.freq_base", in: 0...1e15) }
         perPair = (0..<dims / 2).map { pow(base, -2 * Double($0) / Double(dims)) }
         amplitude = 1
         axisOfPair = try axes.flatMap { style throws(EngineError) in try Self.axes(hyper, style, pairs: dims / 2) }
@@ -76,13 +78,13 @@ package struct RopeFrequencies: Sendable, Equatable {
         guard let sections = try hyper.optionalInts(key, in: 0...4096), sections.contains(where: { $0 > 0 }) else {
             return nil
         }
-        // A fourth axis is written and always 0.
-        guard sections.count >= 3, sections.dropFirst(3).allSatisfy({ $0 == 0 }), sections.reduce(0, +) == pairs else {
-            throw hyper.conflict(key, found: sections, expected: "three numbers with the sum \(pairs)")
+        // A fourth axis is written and always 0. Sections may cover more pairs than there are.
+        guard sections.count >= 3, sections.dropFirst(3).allSatisfy({ $0 == 0 }), sections.reduce(0, +) >= pairs else {
+            throw hyper.conflict(key, found: sections, expected: "three numbers with a sum of at least \(pairs)")
         }
         switch style {
         case .consecutive:
-            return (0..<3).flatMap { [UInt8](repeating: UInt8($0), count: sections[$0]) }
+            return [UInt8]((0..<3).flatMap { [UInt8](repeating: UInt8($0), count: sections[$0]) }.prefix(pairs))
         case .interleaved:
             return (0..<pairs).map { pair in
                 let axis = pair % 3
