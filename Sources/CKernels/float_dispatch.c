@@ -101,9 +101,11 @@ void ck_delta_run(const ck_delta_block *block) { table()->delta_run(block); }
 
 void ck_mul(float *x, const float *y, size_t n) { table()->mul(x, y, n); }
 void ck_mamba_run(const ck_mamba_block *block) { table()->mamba_run(block); }
+void ck_selective_run(const ck_selective_block *block) { table()->selective_run(block); }
 
-void ck_channel_gates(float *decay, const float *k, float a, const float *dt, size_t n, float *decayed) {
-    table()->channel_gates(decay, k, a, dt, n, decayed);
+void ck_channel_gates(float *decay, const float *k, float a, const float *dt, float least, size_t n,
+                      float *decayed) {
+    table()->channel_gates(decay, k, a, dt, least, n, decayed);
 }
 
 void ck_channel_delta_run(const ck_channel_delta_block *block) { table()->channel_delta_run(block); }

@@ -36,7 +36,8 @@ typedef struct ck_float_table {
     void (*delta_run)(const ck_delta_block *);
     void (*mul)(float *, const float *, size_t);
     void (*mamba_run)(const ck_mamba_block *);
-    void (*channel_gates)(float *, const float *, float, const float *, size_t, float *);
+    void (*selective_run)(const ck_selective_block *);
+    void (*channel_gates)(float *, const float *, float, const float *, float, size_t, float *);
     void (*channel_delta_run)(const ck_channel_delta_block *);
     void (*latent_store)(const ck_latent *, size_t, const float *, const float *, size_t);
     void (*latent_block)(const ck_latent_tile *, size_t, float *, void *);

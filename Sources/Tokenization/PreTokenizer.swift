@@ -5,6 +5,8 @@
 struct PreTokenizer: Sendable {
     enum Pass: Sendable {
         case pattern(Pattern)
+        /// Runs of numbers in groups of three, counted from their end.
+        case numberTriplesFromTheRight
         /// `\s+$`: white space at the end of a piece is a piece of its own.
         case trailingSpace
         /// Runs of line feeds are pieces of their own. Used with `byteLevel == false`.
@@ -48,6 +50,11 @@ struct PreTokenizer: Sendable {
         case "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4": self.init([.digitTriples, .kana, .deepseekWords])
         case "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2", "o200k", "o200k_base", "o200k_harmony":
             self.init([.casedWords(digits: 3, contractions: true)])
+        case "tiny_aya", "cohere2moe":
+            self.init([.numberTriplesFromTheRight, .casedWords(digits: 3, contractions: true)])
+        case "afmoe": self.init([.numberTriplesFromTheRight, .asianScripts, .deepseekWords])
+        case "laguna": self.init([.lines, .words(digits: 1)])
+        case "minicpm5": self.init([.digitTriples, .words(digits: 3)], wholeWords: true)
         case "tekken": self.init([.casedWords(digits: 1, contractions: false)], wholeWords: true, addsBOS: true)
         case "kimi-k2": self.init([.kimi])
         case "seed-coder": self.init([.seed])
@@ -83,6 +90,7 @@ struct PreTokenizer: Sendable {
             for end in pieces {
                 switch pass {
                 case .pattern(let pattern): pattern.split(text, start..<end, into: &ends)
+                case .numberTriplesFromTheRight: Self.splitNumbers(text, start..<end, into: &ends)
                 case .trailingSpace:
                     var space = end
                     while space > start, text[space - 1] & ScalarClass.space.rawValue != 0 { space -= 1 }
@@ -91,6 +99,26 @@ struct PreTokenizer: Sendable {
                 }
                 start = end
             }
+        }
+    }
+}
+
+extension PreTokenizer {
+    private static func splitNumbers(_ text: Span<UInt32>, _ piece: Range<Int>, into ends: inout [Int]) {
+        func isNumber(_ index: Int) -> Bool { text[index] & ScalarClass.number.rawValue != 0 }
+        var start = piece.lowerBound
+        while start < piece.upperBound {
+            let number = isNumber(start)
+            var end = start + 1
+            while end < piece.upperBound, isNumber(end) == number { end += 1 }
+            if number {
+                let first = (end - start) % 3
+                if first > 0 { ends.append(start + first) }
+                for stop in stride(from: start + first + 3, through: end, by: 3) { ends.append(stop) }
+            } else {
+                ends.append(end)
+            }
+            start = end
         }
     }
 }
@@ -228,6 +256,21 @@ extension PreTokenizer.Pass {
     /// `[一-龥぀-ゟ゠-ヿ]+`: ideographs, hiragana, katakana.
     fileprivate static let kana = Pass.pattern(
         Pattern([[.some(ScalarSet([], [0x3040...0x30ff, 0x4e00...0x9fa5]))]]))
+
+    /// Ideographs and radicals, kana, Thai, Lao, Khmer, Burmese, Hangul: `[一-鿿㐀-䶿豈-﫿぀-ゟ゠-ヿ･-ﾟ…]+`.
+    fileprivate static let asianScripts = Pass.pattern(
+        Pattern([
+            [
+                .some(
+                    ScalarSet(
+                        [],
+                        [
+                            0x4e00...0x9fff, 0x3400...0x4dbf, 0xf900...0xfaff, 0x3040...0x30ff, 0xff65...0xff9f,
+                            0x2f00...0x2fdf, 0xe40...0xeff, 0x1780...0x17ff, 0x1000...0x109f, 0xaa60...0xaa7f,
+                            0xa9e0...0xa9ff, 0xac00...0xd7af, 0x1100...0x11ff,
+                        ]))
+            ]
+        ]))
 
     /// Punctuation before an ASCII word, words with marks, runs of punctuation and symbols, spaces.
     fileprivate static let deepseekWords = Pass.pattern(

@@ -8,32 +8,53 @@ import Testing
 
 /// Hidden states, pooling and length of text vectors.
 @Suite struct EmbedderTests {
+    /// Hidden states of every encoder and embedder that the registry knows, and the vectors they become.
     @Test(.enabled(if: SharedData.goldens != nil, "INFER_GOLDENS names the golden models"))
     func goldenHiddenStates() throws {
         struct Meta: Decodable {
             struct Prompt: Decodable {
                 let tokens: [Int32]
                 let hiddenFile: String
+                let pooledFile: String?
                 let positions: [Int]
             }
+            let ggufArchitecture: String
+            let hiddenColumns: Int?
             let prompts: [Prompt]
         }
-        let folder = try #require(SharedData.goldens).appending(path: "bert")
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        let meta = try decoder.decode(Meta.self, from: Data(contentsOf: folder.appending(path: "meta.json")))
-        let model = try Model.load(path: folder.appending(path: "model-f32.gguf").path, options: .goldenEncoder)
-        let embedder = try Embedder(model)
-        var largest: Float = 0
-        for prompt in meta.prompts {
-            let states = try embedder.hiddenStates(prompt.tokens)
-            let reference = try GoldenFolder.rows(folder.appending(path: prompt.hiddenFile), columns: 64)
-            for (expected, position) in zip(reference, prompt.positions) {
-                for (a, b) in zip(states[position], expected) { largest = max(largest, (a - b).isNaN ? 1 : abs(a - b)) }
+        let roots = [SharedData.goldens, SharedData.furtherGoldens].compactMap { $0 }
+        let folders = roots.flatMap { root in SharedData.goldenNames(in: root).map { root.appending(path: $0) } }
+        var count = 0
+        for folder in folders {
+            guard let data = try? Data(contentsOf: folder.appending(path: "meta.json")),
+                let meta = try? decoder.decode(Meta.self, from: data), Registry.names.contains(meta.ggufArchitecture),
+                let model = try? Model.load(
+                    path: folder.appending(path: "model-f32.gguf").path, options: .goldenEncoder),
+                model.architecture.isEncoder
+            else { continue }
+            count += 1
+            let embedder = try Embedder(model)
+            var largest: Float = 0
+            func compare(_ found: [Float], _ expected: [Float]) {
+                for (a, b) in zip(found, expected) { largest = max(largest, (a - b).isNaN ? 1 : abs(a - b)) }
             }
+            for prompt in meta.prompts {
+                let states = try embedder.hiddenStates(prompt.tokens)
+                let reference = try GoldenFolder.rows(
+                    folder.appending(path: prompt.hiddenFile), columns: meta.hiddenColumns ?? 64)
+                for (expected, position) in zip(reference, prompt.positions) { compare(states[position], expected) }
+                guard let file = prompt.pooledFile else { continue }
+                let vector = try embedder.embed(prompt.tokens, normalize: false)
+                let pooled = try GoldenFolder.rows(folder.appending(path: file), columns: embedder.dimension)
+                #expect(pooled.count == 1)
+                compare(vector, pooled[0])
+            }
+            #expect(largest <= 2e-3, "\(folder.lastPathComponent)")
+            print("golden \(folder.lastPathComponent): max abs diff \(largest)")
         }
-        #expect(largest <= 2e-3)
-        print("golden bert: max abs diff \(largest)")
+        #expect(count > 0)
     }
 
     /// Every way to pool against sums by hand, and a length of 1.
@@ -63,7 +84,7 @@ import Testing
         file["bert.pooling_type"] = .uint32(4)
         let error = try #require(throws: EngineError.self) { try Embedder(Model.load(file.file())) }
         #expect(error.description.contains("bert.pooling_type"))
-        let decoder = try Model.load(FamilyToy.all[0].file(format: try #require(QuantFormat.find(.q8_0))))
+        let decoder = try Model.load(FamilyToy.every[0].file(format: try #require(QuantFormat.find(.q8_0))))
         #expect(try Embedder(decoder).pooling == .last)
     }
 
@@ -87,7 +108,7 @@ import Testing
 
     /// A decoder's vector does not depend on the batches.
     @Test func decoder() throws {
-        let toy = FamilyToy.all[0]
+        let toy = FamilyToy.every[0]
         let file = try toy.file(format: try #require(QuantFormat.find(.q8_0)))
         let tokens = toy.tokens(50)
         var reference: [[Float]] = []

@@ -16,6 +16,18 @@ struct GoldenFolder: Sendable, CustomTestStringConvertible {
         /// Present where the prompt stands for an image with positions of its own.
         let positionIdsThw: [[Int]]?
         let mtpLogitsFile: String?
+        /// Some of the tokens stand for pictures.
+        let image: Bool?
+        /// Which pictures, in the order of the prompt; nil: the only one.
+        let images: [Int]?
+
+        var isText: Bool { image != true && positionIdsThw == nil }
+    }
+
+    struct Picture: Decodable, Sendable {
+        let embeddingsFile: String
+        let embeddingsShape: [Int]
+        let deepstackFiles: [String]?
     }
 
     struct Variant: Decodable, Sendable {
@@ -28,6 +40,10 @@ struct GoldenFolder: Sendable, CustomTestStringConvertible {
         let ggufArchitecture: String?
         let prompts: [Prompt]
         let variants: [String: Variant]?
+        let image: Picture?
+        let images: [Picture]?
+
+        var pictures: [Picture] { images ?? image.map { [$0] } ?? [] }
     }
 
     let url: URL
@@ -38,11 +54,11 @@ struct GoldenFolder: Sendable, CustomTestStringConvertible {
 
     /// Every folder whose architecture the registry knows.
     static let all: [GoldenFolder] = {
-        guard let root = SharedData.goldens else { return [] }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
-        return SharedData.goldenNames.compactMap { name in
-            let url = root.appending(path: name)
+        let roots = [SharedData.goldens, SharedData.furtherGoldens].compactMap { $0 }
+        let folders = roots.flatMap { root in SharedData.goldenNames(in: root).map { root.appending(path: $0) } }
+        return folders.compactMap { url in
             guard let data = try? Data(contentsOf: url.appending(path: "meta.json")),
                 let meta = try? decoder.decode(Meta.self, from: data), let architecture = meta.ggufArchitecture,
                 Registry.names.contains(architecture)

@@ -63,6 +63,8 @@ import Testing
         var seeingAll = toy.toyFile(format: format)
         if toy.choosesPositions { seeingAll["\(toy.architecture).attention.indexer.top_k"] = .uint32(300) }
         let open = try seeingAll.file()
+        let layout = try Model.load(file, options: EngineOptions(threads: 1)).stateLayout
+        let hasCache = layout.bytesPerToken > 0 || layout.hasWindows
         func logits(_ file: GGUFFile, batchSize: Int, cache: CacheType) throws -> [Float] {
             let options = EngineOptions(
                 threads: 2, contextLength: 300, batchSize: batchSize, keyCache: cache, valueCache: cache)
@@ -77,7 +79,7 @@ import Testing
             #expect(sameBits([whole], [try logits(file, batchSize: 33, cache: cache)]))
             let all = toy.choosesPositions ? try logits(open, batchSize: 300, cache: cache) : whole
             let error = zip(all, exact).reduce(0) { max($0, abs($1.0 - $1.1)) }
-            #expect(cache == .f32 ? error == 0 : error > 0 && error < 0.1 * range, "\(error) of \(range)")
+            #expect(cache == .f32 || !hasCache ? error == 0 : error > 0 && error < 0.1 * range, "\(error) of \(range)")
             // Or else the choice plays no part, and the first comparison tests nothing of it.
             if toy.choosesPositions { #expect(!sameBits([all], [whole])) }
         }
@@ -91,6 +93,7 @@ import Testing
         let prompt = toy.tokens(20)
         let longer = prompt + toy.tokens(9, seed: 2)
         let other = prompt + toy.tokens(5, seed: 3)
+        let rewinds = !model.stateLayout.isRecurrent
         func fresh(_ tokens: [Int32]) throws -> [Float] {
             let generator = try model.makeGenerator()
             try generator.sync(tokens)
@@ -109,13 +112,13 @@ import Testing
         try check(prompt, computes: 0, "again")
         try check(other, computes: 5, "extended")
         try check(other + prompt, computes: 20, "extended by what it holds")
-        try check(longer, computes: toy.isHybrid ? 29 : 9, "another ending")
+        try check(longer, computes: rewinds ? 9 : 29, "another ending")
         // A recurrent state goes back to the end of the last prompt only.
         for token in toy.tokens(6, seed: 4) { try generator.decode(token) }
-        try check(longer, computes: 0 + (toy.isHybrid ? 0 : 1), "answer taken back")
+        try check(longer, computes: rewinds ? 1 : 0, "answer taken back")
         for token in toy.tokens(6, seed: 4) { try generator.decode(token) }
         try check(longer + [1, 2], computes: 2, "answer replaced")
-        try check([Int32](prompt.prefix(7)), computes: toy.isHybrid ? 7 : 1, "cut short")
+        try check([Int32](prompt.prefix(7)), computes: rewinds ? 1 : 7, "cut short")
 
         var asked = 0
         #expect(throws: EngineError.cancelled) {

@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test func severalAtOnce() throws {
-        var file = FamilyToy.all[0].toyFile(format: try #require(Self.format))
+        var file = FamilyToy.every[0].toyFile(format: try #require(Self.format))
         file["llama.logit_scale"] = .float32(0.5)
         file.remove("blk.0.attn_norm.weight")
         file.remove("blk.1.ffn_up.weight")
@@ -51,7 +51,7 @@ import Testing
 
     /// A file of a few bytes cannot make the check take memory for tensors it only speaks of.
     @Test func shapesThatTheFileCannotHold() throws {
-        var file = FamilyToy.all[0].toyFile(format: try #require(Self.format))
+        var file = FamilyToy.every[0].toyFile(format: try #require(Self.format))
         file["llama.feed_forward_length"] = .uint32(1 << 20)
         let faults = Model.faults(of: try file.file())
         #expect(faults.count == 1)

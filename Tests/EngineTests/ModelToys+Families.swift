@@ -36,7 +36,7 @@ extension FamilyToy {
                 ("glm4moe.expert_weights_norm", .bool(true)), ("glm4moe.expert_weights_scale", .float32(1.5)),
                 ("glm4moe.expert_group_count", .uint32(2)), ("glm4moe.expert_group_used_count", .uint32(1)),
                 ("glm4moe.rope.dimension_count", .uint32(32)),
-            ]),
+            ], optionalTensors: ["attn_q.bias", "attn_k.bias", "attn_v.bias"]),
         FamilyToy(
             name: "ernie4_5-moe", architecture: "ernie4_5-moe", tied: true, experts: 4, sharedExpert: true,
             sharedIsAdded: true, denseLayers: 1, expertExtras: [vector("exp_probs_b.bias", 4)],
@@ -72,7 +72,9 @@ extension FamilyToy {
                 ("gemma4.rope.dimension_count_swa", .uint32(32)), ("gemma4.rope.freq_base_swa", .float32(1000)),
                 ("gemma4.attention.shared_kv_layers", .uint32(0)),
                 ("gemma4.embedding_length_per_layer_input", .uint32(0)),
-            ]),
+            ],
+            // Without values this full layer takes its keys.
+            optionalTensors: ["blk.1.attn_v.weight"]),
     ]
 
     /// Gemma 4 as a mixture, with values that are keys in its full layer.
@@ -82,6 +84,7 @@ extension FamilyToy {
         toy.experts = 4
         toy.denseBesideExperts = true
         toy.layersWithoutValues = [1]
+        toy.optionalTensors = []
         toy.fused = false
         toy.expertExtras = [
             Tensor(name: "ffn_gate_inp.scale", dimensions: [256], kind: .norm),

@@ -210,7 +210,7 @@ extension FamilyToy {
         return toy
     }
 
-    private mutating func compressor(_ layer: Int, _ name: String, ratio: Int) {
+    mutating func compressor(_ layer: Int, _ name: String, ratio: Int) {
         let channels = ratio == 4 ? 128 : 64
         matrix(layer, "\(name)_kv", [256, channels])
         matrix(layer, "\(name)_gate", [256, channels])
@@ -247,7 +247,7 @@ extension FamilyToy {
         }
     }
 
-    private mutating func setLatent(lowRankQuery: Bool) {
+    mutating func setLatent(lowRankQuery: Bool) {
         set([
             "attention.kv_lora_rank": 256, "attention.key_length": 288, "attention.value_length": 256,
             "attention.key_length_mla": 64, "attention.value_length_mla": 64, "rope.dimension_count": 32,
@@ -255,7 +255,7 @@ extension FamilyToy {
         if lowRankQuery { set(["attention.q_lora_rank": 256]) }
     }
 
-    private mutating func setExperts(shared: Int? = nil) {
+    mutating func setExperts(shared: Int? = nil) {
         set(["expert_count": 4, "expert_used_count": 2, "expert_feed_forward_length": 256])
         if let shared {
             set(["expert_shared_count": shared])
@@ -263,7 +263,7 @@ extension FamilyToy {
         }
     }
 
-    private mutating func setMamba() {
+    mutating func setMamba() {
         set([
             "ssm.conv_kernel": 4, "ssm.state_size": 32, "ssm.group_count": 2, "ssm.inner_size": 256,
             "ssm.time_step_rank": 8,
@@ -282,7 +282,7 @@ extension FamilyToy {
 
     mutating func norm(_ layer: Int, _ name: String, _ width: Int) { add(layer, "\(name).weight", [width], .norm) }
 
-    private mutating func latentAttention(_ layer: Int, lowRankQuery: Bool, fusedKV: Bool) {
+    mutating func latentAttention(_ layer: Int, lowRankQuery: Bool, fusedKV: Bool) {
         if lowRankQuery {
             matrix(layer, "attn_q_a", [256, 256])
             norm(layer, "attn_q_a_norm", 256)
@@ -302,14 +302,14 @@ extension FamilyToy {
         matrix(layer, "attn_output", [256, 256])
     }
 
-    private mutating func attention(_ layer: Int) {
+    mutating func attention(_ layer: Int) {
         matrix(layer, "attn_q", [256, 256])
         matrix(layer, "attn_k", [256, 128])
         matrix(layer, "attn_v", [256, 128])
         matrix(layer, "attn_output", [256, 256])
     }
 
-    private mutating func mamba(_ layer: Int) {
+    mutating func mamba(_ layer: Int) {
         matrix(layer, "ssm_in", [256, 2 * 256 + 2 * 2 * 32 + 8])
         add(layer, "ssm_conv1d.weight", [4, 256 + 2 * 2 * 32], .small)
         add(layer, "ssm_conv1d.bias", [256 + 2 * 2 * 32], .small)
@@ -320,7 +320,7 @@ extension FamilyToy {
         matrix(layer, "ssm_out", [256, 256])
     }
 
-    private mutating func dense(_ layer: Int, gated: Bool = true) {
+    mutating func dense(_ layer: Int, gated: Bool = true) {
         if gated { matrix(layer, "ffn_gate", [256, 256]) }
         matrix(layer, "ffn_up", [256, 256])
         matrix(layer, "ffn_down", [256, 256])

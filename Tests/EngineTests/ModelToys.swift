@@ -48,6 +48,12 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var recurrent: [Bool] = []
     var nextTokenLayers = 0
     var extraMetadata: [(String, GGUFValue)] = []
+    /// Ends of the names of tensors that the toy does not have.
+    var omitted: [String] = []
+    /// Decay and write strength of the delta rule are one tensor.
+    var joinedGates = false
+    /// Ends of the names of tensors that the family takes where it finds them.
+    var optionalTensors: [String] = []
     /// An indexer chooses what attention sees, and with a coarser cache it may choose otherwise.
     var choosesPositions = false
     /// All metadata and tensors of a toy that lists its own.
@@ -58,10 +64,30 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
     var isHybrid: Bool { !recurrent.isEmpty }
 
     /// One toy per family and form.
-    static let all: [FamilyToy] = basic + mixtures + [gemmaMixture] + mixers
+    static let every: [FamilyToy] = [basic, mixtures, [gemmaMixture], mixers, further].flatMap { $0 }
+    /// Those that tests run: every one, or with `INFER_TOY` those that have this in their name.
+    static let all: [FamilyToy] = {
+        guard let part = ProcessInfo.processInfo.environment["INFER_TOY"], !part.isEmpty else { return every }
+        return every.filter { $0.name.contains(part) }
+    }()
+
+    /// Toys with a layer that forgets what lies behind its window.
+    static let windowed = all.filter { layout(of: $0)?.hasWindows == true }
+    /// Toys with a memory that cannot go back.
+    static let recurrent = all.filter { layout(of: $0)?.isRecurrent == true }
+    /// Toys that turn long sequences in another way.
+    static let longContext = all.filter { model(of: $0)?.architecture.longContext != nil }
+
+    private static func layout(of toy: FamilyToy) -> StateLayout? { model(of: toy)?.stateLayout }
+
+    private static func model(of toy: FamilyToy) -> Model? {
+        QuantFormat.find(.q4_0).flatMap { format in
+            try? Model.load(toy.file(format: format), options: EngineOptions(threads: 1))
+        }
+    }
 
     /// A toy by its name.
-    static func named(_ name: String) throws -> FamilyToy { try #require(all.first { $0.name == name }) }
+    static func named(_ name: String) throws -> FamilyToy { try #require(every.first { $0.name == name }) }
 
     private static let basic: [FamilyToy] = [
         FamilyToy(name: "llama", architecture: "llama", ropeFreqs: true),
@@ -70,7 +96,7 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
             tied: true,
             extraMetadata: [
                 ("llama.rope.scaling.type", .string("linear")), ("llama.rope.scaling.factor", .float32(4)),
-            ]),
+            ], optionalTensors: [".bias"]),
         FamilyToy(name: "llama with experts", architecture: "llama", experts: 4),
         FamilyToy(name: "qwen2", architecture: "qwen2", qkvBias: true, tied: true),
         FamilyToy(name: "qwen2moe", architecture: "qwen2moe", qkvBias: true, experts: 4, sharedExpert: true),
@@ -146,6 +172,10 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
 
     var tensors: [Tensor] {
         if !ownTensors.isEmpty { return ownTensors }
+        return listed.filter { tensor in !omitted.contains(where: tensor.name.hasSuffix) }
+    }
+
+    private var listed: [Tensor] {
         var list = [
             Tensor(name: "token_embd.weight", dimensions: [embedding, vocabulary], kind: .matrix),
             Tensor(name: "output_norm.weight", dimensions: [embedding], kind: .norm),
@@ -182,11 +212,13 @@ struct FamilyToy: Sendable, CustomTestStringConvertible {
         if delta {
             let inner = Self.valueHeads * Self.stateSize
             let channels = 2 * Self.keyHeads * Self.stateSize + inner
+            for name in joinedGates ? ["ssm_ba"] : ["ssm_alpha", "ssm_beta"] {
+                let rows = (joinedGates ? 2 : 1) * Self.valueHeads
+                list.append(Tensor(name: "\(name).weight", dimensions: [embedding, rows], kind: .matrix))
+            }
             return list + [
                 Tensor(name: "attn_qkv.weight", dimensions: [embedding, channels], kind: .matrix),
                 Tensor(name: "attn_gate.weight", dimensions: [embedding, inner], kind: .matrix),
-                Tensor(name: "ssm_alpha.weight", dimensions: [embedding, Self.valueHeads], kind: .matrix),
-                Tensor(name: "ssm_beta.weight", dimensions: [embedding, Self.valueHeads], kind: .matrix),
                 Tensor(name: "ssm_conv1d.weight", dimensions: [4, channels], kind: .small),
                 Tensor(name: "ssm_a", dimensions: [Self.valueHeads], kind: .decay),
                 Tensor(name: "ssm_dt.bias", dimensions: [Self.valueHeads], kind: .small),

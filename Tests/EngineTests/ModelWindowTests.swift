@@ -39,9 +39,8 @@ import Testing
     }
 
     /// Batches so large that nothing is forgotten against small ones, over several times the window.
-    @Test(arguments: ["gpt-oss", "gemma4", "phi3"])
-    func longerThanWindowAndBatch(_ name: String) throws {
-        let toy = try FamilyToy.named(name)
+    @Test(arguments: FamilyToy.windowed)
+    func longerThanWindowAndBatch(_ toy: FamilyToy) throws {
         let file = try toy.file(format: try #require(QuantFormat.find(.q8_0)))
         let tokens = toy.tokens(900)
         func logits(batchSize: Int) throws -> ([Float], Int) {
@@ -92,9 +91,9 @@ import Testing
     }
 
     /// LongRoPE: a position's logits are those of the sequence that ends there, however it got there.
-    @Test(arguments: ["phi3", "phimoe"])
-    func longRope(_ name: String) throws {
-        let toy = try FamilyToy.named(name)
+    @Test(arguments: FamilyToy.longContext)
+    func longRope(_ toy: FamilyToy) throws {
+        let name = toy.architecture
         let file = try toy.file(format: try #require(QuantFormat.find(.q8_0)))
         let model = try Model.load(file, options: EngineOptions(threads: 2, contextLength: 200, batchSize: 30))
         let limit = FamilyToy.longRopeSwitch

@@ -135,6 +135,34 @@ import Testing
                 "HTTPServer's| don'T| | 日本語テスト|。|漢字kana| 3|.|14|\r\n \u{a0}|/end| e\u{301}l\u{301}",
                 "  \n \t| if|(|a|!|=b|)|{| return| 0x1F;| }| //done|\n\n",
             ]),
+        Case(
+            "cohere2moe",
+            [
+                "I'll| SAY| they'RE| |12|345| naïve|_words| (|ok|)!!\n\n| | x| =| [|1|,| |2|];|\t",
+                "HTTPServer's| don'T| | 日本語テスト|。漢字kana| |3|.|14|\r\n| |\u{a0}|/end| e\u{301}l\u{301}",
+                "  \n| \t| if|(a|!=|b|){| return| |0|x|1|F|;| }| //|done|\n\n",
+            ]),
+        Case(
+            "afmoe",
+            [
+                "I|'ll| SAY| they|'RE| |12|345| naïve|_words| (|ok|)!!\n\n| | x| =| [|1|,| |2|];|\t",
+                "HTTPServer|'s| don|'T|  |日本語テスト|。|漢字|kana| |3|.|14|\r\n| |\u{a0}|/end| e\u{301}l\u{301}",
+                "  \n| \t| if|(a|!=|b|){| return| |0|x|1|F|;| }| //|done|\n\n",
+            ]),
+        Case(
+            "laguna",
+            [
+                "I|'ll| SAY| they|'RE| |1|2|3|4|5| naïve|_words| (|ok|)!!|\n\n| | x| =| [|1|,| |2|];|\t",
+                "HTTPServer|'s| don|'T| | 日本語テスト|。漢字kana| |3|.|1|4|\r|\n| |\u{a0}|/end| e|\u{301}l|\u{301}",
+                "  |\n| \t| if|(a|!=|b|){| return| |0|x|1|F|;| }| //|done|\n\n",
+            ]),
+        Case(
+            "minicpm5",
+            [
+                "I|'ll| SAY| they|'RE| |123|45| naïve|_words| (|ok|)!!\n\n| | x| =| [|1|,| |2|];|\t",
+                "HTTPServer|'s| don|'T| | 日本語テスト|。漢字kana| |3|.|14|\r\n| |\u{a0}|/end| e|\u{301}l|\u{301}",
+                "  \n| \t| if|(a|!=|b|){| return| |0|x|1|F|;| }| //|done|\n\n",
+            ]),
     ]
 
     static func words(_ text: String, _ preTokenizer: PreTokenizer) -> [String] {

@@ -114,9 +114,11 @@ typedef struct ck_attention_tile {
     size_t tokens;
     size_t heads;
     size_t position;        // of the first token
-    size_t visible;         // positions that every token sees; 0: those up to its own
+    size_t visible;         // the end of what tokens see; 0: each sees up to its own position
+    size_t ahead;           // if there is such an end: the most positions beyond its own that a token sees
     size_t window;          // keys visible behind a query, itself included; 0: all
     float scale;
+    float cap;              // scores are cap tanh(score / cap); 0: as they are
 } ck_attention_tile;
 
 // A row is one (token, head), heads fastest: floats [0] maximum, [1] sum, [16 ...] weighted values.

@@ -25,8 +25,27 @@ typedef struct ck_mamba_block {
 } ck_mamba_block;
 void ck_mamba_run(const ck_mamba_block *block);
 
+// Mamba 1: some channels over the tokens of a segment. Per token, with step = softplus(dt):
+// state[n] = exp(step a[n]) state[n] + b[n] step x; out = sum over n of c[n] state[n] + d x.
+typedef struct ck_selective_block {
+    float *state;    // states x 16: channels in the lanes
+    size_t states;
+    size_t lanes;
+    size_t tokens;
+    const float *x, *b, *c, *dt;  // x and dt: a value per channel and token; b and c: `states` values per token
+    size_t x_stride, b_stride, c_stride, dt_stride;
+    const float *a;  // rows of a_stride, whole vectors readable
+    size_t a_stride;
+    const float *d;  // a value per channel
+    float *out;
+    size_t out_stride;
+} ck_selective_block;
+void ck_selective_run(const ck_selective_block *block);
+
 // decay = exp(a softplus(decay + dt)), decayed = k * decay; n key channels of one head.
-void ck_channel_gates(float *decay, const float *k, float a, const float *dt, size_t n, float *decayed);
+// With `least` other than 0 the log of a decay is least sigmoid(|a| (decay + dt)).
+void ck_channel_gates(float *decay, const float *k, float a, const float *dt, float least, size_t n,
+                      float *decayed);
 
 // The gated delta rule with a decay per key channel (Kimi Team 2025, "Kimi Linear"). Per token:
 //   S = diag(decay) S;  m = S^T k;  S += k (x) (beta (v - m));  out = S^T q

@@ -4,14 +4,21 @@ import CKernels
 package struct AttentionOptions: Sendable {
     /// Multiplies q·k, usually 1/sqrt(keyDim).
     package var scale: Float
-    /// Keys visible from a query, itself included; nil: all before it.
+    /// Keys visible behind a query, itself included; nil: all before it. Without causality as many ahead of it.
     package var window: Int?
-    /// False: every token of a segment sees all of it.
+    /// False: every token of a segment sees what lies ahead of it there too.
     package var isCausal: Bool
+    /// Tokens of a segment that sees ahead do so in this layer.
+    package var spansSeeAhead = true
     /// One further logit per query head, without a value (gpt-oss).
     package var sinks: FloatVector?
+    /// Scores are cap · tanh(score / cap) (Gemma 2).
+    package var softCap: Float?
 
-    package init(scale: Float, window: Int? = nil, isCausal: Bool = true, sinks: FloatVector? = nil) {
+    package init(
+        scale: Float, window: Int? = nil, isCausal: Bool = true, sinks: FloatVector? = nil, softCap: Float? = nil
+    ) {
+        self.softCap = softCap
         self.scale = scale
         self.window = window
         self.isCausal = isCausal
@@ -51,7 +58,6 @@ extension Compute {
         _ q: Heads, _ options: AttentionOptions, layer: Int, _ batch: Batch, _ workspace: Workspace, into out: Heads
     ) {
         precondition(q.rows == batch.count && out.rows == q.rows && out.count == q.count)
-        precondition(options.isCausal || options.window == nil)
         precondition((options.sinks?.count ?? q.count) == q.count && (options.window ?? 1) > 0)
         workspace.scoped {
             let count = batch.segments.count
@@ -95,6 +101,7 @@ private struct AttentionPart {
     let tokens: Int
     /// Position of the first token.
     let start: Int
+    let isCausal: Bool
     let kvHeads: Int
     /// Query heads per KV head.
     let group: Int
@@ -128,6 +135,7 @@ private struct AttentionPart {
         firstRow = segment.rows.lowerBound
         tokens = segment.rows.count
         start = segment.start
+        isCausal = options.isCausal && !(segment.seesAhead && options.spansSeeAhead)
         self.kvHeads = kvHeads
         group = q.count / kvHeads
         let most = max(1, Self.tileRows / group)
@@ -162,8 +170,11 @@ private struct AttentionPart {
         tile.heads = group
         tile.position = start + firstToken
         tile.window = options.window ?? 0
-        tile.visible = options.isCausal ? 0 : start + tokens
+        tile.visible = isCausal ? 0 : start + tokens
+        // A span that sees ahead within a causal text sees all of itself.
+        tile.ahead = options.isCausal ? .max : (options.window ?? .max) - 1
         tile.scale = options.scale
+        tile.cap = options.softCap ?? 0
         return tile
     }
 
@@ -189,7 +200,7 @@ private struct AttentionPart {
         for row in 0..<rows { ck_attention_start(sums + row * rowFloats, cache.pointee.value_dim) }
         let size = Int(CK_ATTENTION_BLOCK)
         let first = options.window.map { max(0, tile.position + 1 - $0) / size } ?? 0
-        let end = options.isCausal ? tile.position + tile.tokens : start + tokens
+        let end = isCausal ? tile.position + tile.tokens : start + tokens
         for block in first..<(end + size - 1) / size {
             ck_attention_block(&tile, block, blockSums, scratch)
             for row in 0..<rows {

@@ -50,6 +50,19 @@ extension Compute {
         }
     }
 
+    /// x = min(max(x, −limit), limit), elementwise; not-a-numbers stay.
+    package func clamp(_ x: Matrix, within limit: Float) {
+        pool.run(x.rows, grain: Self.grain(x.cols), (x, limit)) { job, rows, _ in
+            let (x, limit) = job
+            for row in rows {
+                let values = x.row(row)
+                for index in 0..<x.cols where abs(values[index]) > limit {
+                    values[index] = values[index] < 0 ? -limit : limit
+                }
+            }
+        }
+    }
+
     /// x *= factor.
     package func scale(_ x: Matrix, by factor: Float) {
         pool.run(x.rows, grain: Self.grain(x.cols), (x, factor)) { job, rows, _ in
@@ -67,13 +80,19 @@ extension Compute {
         }
     }
 
-    /// x *= sigmoid(gate), head by head: the output gate of gated attention, whose gate lies between the queries.
+    /// x *= sigmoid(gate), head by head: the output gate of gated attention, one number for each value or each head.
     package func mulSigmoid(_ x: Heads, gate: Heads) {
-        precondition(x.rows == gate.rows && x.count == gate.count && x.dim == gate.dim)
+        precondition(x.rows == gate.rows && x.count == gate.count && (x.dim == gate.dim || gate.dim == 1))
         pool.run(x.rows, grain: Self.grain(4 * x.count * x.dim), (x, gate)) { job, rows, _ in
             let (x, gate) = job
             for row in rows {
-                for head in 0..<x.count { ck_mul_sigmoid(x.at(row, head), gate.at(row, head), x.dim) }
+                for head in 0..<x.count {
+                    if gate.dim == x.dim {
+                        ck_mul_sigmoid(x.at(row, head), gate.at(row, head), x.dim)
+                    } else {
+                        ck_scale(x.at(row, head), x.at(row, head), ck_sigmoid(gate.at(row, head)[0]), x.dim)
+                    }
+                }
             }
         }
     }

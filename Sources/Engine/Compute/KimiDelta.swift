@@ -3,17 +3,20 @@ import CKernels
 extension Compute {
     /// The gates of Kimi delta attention, per key channel: decay = exp(a · softplus(decay + dtBias)) in place, and
     /// decayed = k · decay. decay, k, decayed (tokens, heads, keyDim); a (heads); dtBias (heads · keyDim).
-    package func channelGates(decay: Heads, k: Heads, a: FloatVector, dtBias: FloatVector, decayed: Heads) {
+    /// - Parameter floor: the log of a decay is instead this · sigmoid(|a| · (decay + dtBias)), and never below it.
+    package func channelGates(
+        decay: Heads, k: Heads, a: FloatVector, dtBias: FloatVector, floor: Float? = nil, decayed: Heads
+    ) {
         precondition(decay.count == k.count && decay.dim == k.dim && decayed.count == k.count && decayed.dim == k.dim)
         precondition(a.count == k.count && dtBias.count == k.count * k.dim && decay.rows == k.rows)
-        let job = (decay, k, a, dtBias, decayed)
+        let job = (decay, k, a, dtBias, floor ?? 0, decayed)
         pool.run(decay.rows, grain: Self.grain(32 * k.count * k.dim), job) { job, rows, _ in
-            let (decay, k, a, dtBias, decayed) = job
+            let (decay, k, a, dtBias, floor, decayed) = job
             for row in rows {
                 for head in 0..<k.count {
                     ck_channel_gates(
-                        decay.at(row, head), k.at(row, head), a.pointer[head], dtBias.pointer + head * k.dim, k.dim,
-                        decayed.at(row, head))
+                        decay.at(row, head), k.at(row, head), a.pointer[head], dtBias.pointer + head * k.dim, floor,
+                        k.dim, decayed.at(row, head))
                 }
             }
         }

@@ -17,8 +17,14 @@ package final class RopeTable: Sendable {
     package let frequencies: [Double]
     /// Multiplies cosine and sine.
     package let amplitude: Double
+    /// Which axis of a position turns each pair (multimodal rotation, Wang et al. 2024); nil: positions are numbers.
+    package let axisOfPair: [UInt8]?
 
-    package init(pairing: RopePairing, frequencies: [Double], amplitude: Double = 1) {
+    package init(
+        pairing: RopePairing, frequencies: [Double], amplitude: Double = 1, axisOfPair: [UInt8]? = nil
+    ) {
+        precondition(axisOfPair.map { $0.count == frequencies.count && $0.allSatisfy { $0 < Batch.axes } } ?? true)
+        self.axisOfPair = axisOfPair
         self.pairing = pairing
         self.frequencies = frequencies
         self.amplitude = amplitude
@@ -57,14 +63,16 @@ package struct RopeAngles {
 extension Compute {
     /// The angles of every row of a batch, made once per forward pass and used by all layers that share a table.
     package func angles(_ table: RopeTable, _ batch: Batch, _ workspace: Workspace) -> RopeAngles {
-        angles(table, positions: batch.positions, rows: batch.count, workspace)
+        let angles = RopeAngles(table, rows: batch.count, workspace)
+        fill(angles, table, batch, rows: 0..<batch.count)
+        return angles
     }
 
     /// The same for sequences that do not share a table; the tables rotate equally many values in the same pairing.
     package func angles(_ batch: Batch, _ workspace: Workspace, table: (Segment) -> RopeTable) -> RopeAngles {
         let first = table(batch.segments[0])
         let angles = RopeAngles(first, rows: batch.count, workspace)
-        for segment in batch.segments { fill(angles, table(segment), batch.positions, rows: segment.rows) }
+        for segment in batch.segments { fill(angles, table(segment), batch, rows: segment.rows) }
         return angles
     }
 
@@ -74,6 +82,22 @@ extension Compute {
         let angles = RopeAngles(table, rows: rows, workspace)
         fill(angles, table, positions, rows: 0..<rows)
         return angles
+    }
+
+    private func fill(_ angles: RopeAngles, _ table: RopeTable, _ batch: Batch, rows: Range<Int>) {
+        fill(angles, table, batch.turns(axis: 0), rows: rows)
+        guard batch.hasAxes, let axes = table.axisOfPair else { return }
+        for row in rows
+        where batch.turns(axis: 1)[row] != batch.turns(axis: 0)[row]
+            || batch.turns(axis: 2)[row] != batch.turns(axis: 0)[row]
+        {
+            for (pair, axis) in axes.enumerated() where axis > 0 {
+                var frequency = table.frequencies[pair]
+                ck_rope_angles(
+                    Double(batch.turns(axis: Int(axis))[row]), &frequency, 1, table.amplitude,
+                    angles.cosines.row(row) + pair, angles.sines.row(row) + pair)
+            }
+        }
     }
 
     private func fill(

@@ -15,7 +15,9 @@ package final class Embedder {
     package let model: Model
     package let pooling: Pooling
     /// Values per vector.
-    package var dimension: Int { model.info.embeddingLength }
+    package var dimension: Int { model.architecture.pooledLayers.last?.rows ?? width }
+    /// Values per hidden state.
+    private var width: Int { model.info.embeddingLength }
     /// Tokens of the longest text.
     package var capacity: Int { sequence.capacity }
 
@@ -59,26 +61,39 @@ package final class Embedder {
     /// The vector of a text.
     /// - Parameter normalize: to a length of 1.
     package func embed(_ tokens: [Int32], normalize: Bool = true) throws(EngineError) -> [Float] {
-        var sum = [Double](repeating: 0, count: dimension)
-        var vector = [Float](repeating: 0, count: dimension)
+        let width = width
+        var sum = [Double](repeating: 0, count: width)
+        var vector = [Float](repeating: 0, count: width)
         let wanted: LogitRows = pooling == .last ? .last : .all
         try run(tokens, wanted) { position, row in
             switch pooling {
-            case .mean: for index in 0..<dimension { sum[index] += Double(row[index]) }
-            case .cls: if position == 0 { vector = [Float](UnsafeBufferPointer(start: row, count: dimension)) }
-            case .last: vector = [Float](UnsafeBufferPointer(start: row, count: dimension))
+            case .mean: for index in 0..<width { sum[index] += Double(row[index]) }
+            case .cls: if position == 0 { vector = [Float](UnsafeBufferPointer(start: row, count: width)) }
+            case .last: vector = [Float](UnsafeBufferPointer(start: row, count: width))
             }
         }
         if pooling == .mean { vector = sum.map { Float($0 / Double(tokens.count)) } }
+        vector = project(vector)
         guard normalize else { return vector }
         let length = vector.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
         return length > 0 ? vector.map { Float(Double($0) / length) } : vector
     }
 
+    /// What the family has behind a pooled vector.
+    private func project(_ vector: [Float]) -> [Float] {
+        model.architecture.pooledLayers.reduce(vector) { vector, layer in
+            work.reset()
+            let (x, y) = (work.matrix(rows: 1, cols: layer.cols), work.matrix(rows: 1, cols: layer.rows))
+            x.row(0).update(from: vector, count: layer.cols)
+            model.compute.matmul(layer, model.compute.prepare(x, for: layer, work), into: y)
+            return [Float](UnsafeBufferPointer(start: y.row(0), count: layer.rows))
+        }
+    }
+
     /// The hidden state of every token, behind the final norm.
     package func hiddenStates(_ tokens: [Int32]) throws(EngineError) -> [[Float]] {
         var states: [[Float]] = []
-        try run(tokens, .all) { _, row in states.append([Float](UnsafeBufferPointer(start: row, count: dimension))) }
+        try run(tokens, .all) { _, row in states.append([Float](UnsafeBufferPointer(start: row, count: width))) }
         return states
     }
 

@@ -25,7 +25,7 @@ package struct ModelInfo: Sendable {
     package let activeBytes: Int
     /// How many bytes are stored in each format, largest share first.
     package let formats: [(format: String, bytes: Int)]
-    /// Values that the widest layer makes for one token, all its projections together.
+    /// Values that the widest layer makes for one token, all its projections together, and what is made for all layers.
     let layerValues: Int
 
     init(file: GGUFFile, _ hyper: Hyperparameters, _ model: any Architecture, _ entries: [WeightMap.Entry]) {
@@ -44,6 +44,7 @@ package struct ModelInfo: Sendable {
         let tied = file.tensor("output.weight") == nil
         let active = entries.filter { entry in
             !skipped.contains(where: entry.name.hasPrefix) && (tied || entry.name != "token_embd.weight")
+                && entry.name != "per_layer_token_embd.weight"
         }
         let used = model.experts?.used ?? 1
         parameters = entries.reduce(0) { $0 + $1.elements }
@@ -56,6 +57,7 @@ package struct ModelInfo: Sendable {
                     (String($0.name.split(separator: ".")[1]), $0.rows * min(used, $0.experts))
                 }
             ).first?.count ?? 0
+            + active.reduce(0) { $0 + ($1.name.hasPrefix("per_layer_") ? $1.rows : 0) }
         formats = Self.counted(entries.map { ($0.format, $0.bytes) }).map { (format: $0.kind, bytes: $0.count) }
     }
 

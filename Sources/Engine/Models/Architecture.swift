@@ -1,33 +1,31 @@
 /// A model family: the layers of one file, bound and ready to run.
 ///
-/// A family binds its tensors in `init`, says what each layer remembers, and runs a batch. It holds no state of
-/// a sequence and no scratch memory, so any number of sequences can share it.
+/// A family binds its tensors in `init`, which makes a ``DecoderStack``; the rest follows from that, unless the family
+/// says otherwise. It holds no state of a sequence and no scratch memory, so any number of sequences can share it.
 package protocol Architecture: Sendable {
-    var shape: DecoderShape { get }
-    /// What each layer remembers between tokens, in layer order.
-    var layerStates: [LayerState] { get }
-    /// What each layer is, in the field's words.
-    var layerKinds: [String] { get }
-    var experts: ExpertCounts? { get }
-    /// The projection to the vocabulary, and how to embed a token.
-    var head: OutputHead { get }
+    /// Binds the family's tensors.
+    init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError)
+
+    var stack: DecoderStack { get }
 
     /// True for models that yield hidden states only: every token sees the whole text, so a sequence is computed in
     /// one pass, and nothing is predicted.
     var isEncoder: Bool { get }
-    /// Sequences longer than this rotate every position in another way (see ``SequenceState/isLong``); nil for most.
-    var longContext: Int? { get }
+
+    /// Linear maps behind a pooled vector of hidden states, in order; none for most.
+    var pooledLayers: [Weight] { get }
 
     /// What the first prediction layer remembers; nil where there is none or the family leaves it out.
     var nextTokenState: LayerState? { get }
 
-    /// Binds the family's tensors.
-    init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError)
+    /// Makes what the layers work on: the residual stream in front of the first one, and in `pass` what they share.
+    func enter(_ pass: inout Pass) -> Matrix
 
-    /// Runs every token of the pass's batch through all layers, updating the batch's sequences.
-    /// - Parameter hidden: receives (logit rows, embedding): the state after the final norm of the rows that
-    ///   are asked for logits.
-    func forward(_ pass: Pass, into hidden: Matrix)
+    /// Norms the rows that are asked for logits.
+    /// - Parameters:
+    ///   - x: the residual stream behind the last layer.
+    ///   - hidden: receives (logit rows, embedding).
+    func leave(_ x: Matrix, _ pass: Pass, into hidden: Matrix)
 
     /// Runs the first prediction layer. The pass's sequences hold its state alone (as layer 0), and row r of the pass
     /// is the token that follows the one that `hidden` row r was made from.
@@ -38,13 +36,42 @@ package protocol Architecture: Sendable {
 }
 
 extension Architecture {
+    package var shape: DecoderShape { stack.shape }
+    /// What a sequence remembers between tokens.
+    package var layerStates: [LayerState] { stack.states }
+    /// What each layer is, in the field's words.
+    package var layerKinds: [String] { stack.layers.map(\.kind) }
+    package var experts: ExpertCounts? { stack.experts }
+    /// The projection to the vocabulary, and how to embed a token.
+    package var head: OutputHead { stack.head }
+    /// Sequences longer than this rotate every position in another way (see ``SequenceState/isLong``); nil for most.
+    package var longContext: Int? { stack.rotations.lazy.compactMap(\.long?.limit).first }
+
     package var isEncoder: Bool { false }
-    package var longContext: Int? { nil }
-    package var nextTokenState: LayerState? { nil }
-    package func predictFurther(_: Pass, _: Matrix, into _: Matrix) {
-        preconditionFailure("the family has no prediction layer")
+    package var pooledLayers: [Weight] { [] }
+    package var nextTokenState: LayerState? { stack.nextToken.first?.state }
+
+    package func enter(_ pass: inout Pass) -> Matrix {
+        let x = stack.stream(pass)
+        head.embed(pass, into: x)
+        return x
     }
-    package var layerKinds: [String] { layerStates.map(\.kind) }
+
+    package func leave(_ x: Matrix, _ pass: Pass, into hidden: Matrix) { head.norm(x, pass, into: hidden) }
+
+    /// Runs every token of the pass's batch through all layers, updating the batch's sequences.
+    /// - Parameter hidden: receives (logit rows, embedding): the state after the final norm of the rows that
+    ///   are asked for logits.
+    package func forward(_ pass: Pass, into hidden: Matrix) {
+        var pass = pass
+        let x = enter(&pass)
+        stack.forward(x, layers: 0..<stack.layers.count, pass)
+        leave(x, pass, into: hidden)
+    }
+
+    package func predictFurther(_ pass: Pass, _ hidden: Matrix, into predicted: Matrix) {
+        stack.nextToken.first?.forward(pass, hidden, stack, into: predicted)
+    }
 }
 
 /// How many experts there are and how many of them a token visits.

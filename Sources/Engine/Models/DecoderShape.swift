@@ -17,9 +17,10 @@ package struct DecoderShape: Sendable {
     /// - Parameters:
     ///   - nextTokenLayers: true for families that know `nextn_predict_layers`.
     ///   - epsilonKey: where the file states ``epsilon``.
+    ///   - attends: false for families without attention, whose files may say that there are 0 heads.
     package init(
         _ hyper: Hyperparameters, nextTokenLayers: Bool = false,
-        epsilonKey: String = "attention.layer_norm_rms_epsilon"
+        epsilonKey: String = "attention.layer_norm_rms_epsilon", attends: Bool = true
     ) throws(EngineError) {
         let blocks = try hyper.int("block_count", in: 1...1024)
         self.nextTokenLayers =
@@ -31,7 +32,8 @@ package struct DecoderShape: Sendable {
         }
         contextLength = try hyper.int("context_length", in: 1...(1 << 26))
         embeddingLength = try hyper.int("embedding_length", in: 1...(1 << 17))
-        headCount = try hyper.int("attention.head_count", in: 1...1024)
+        let heads = try hyper.int("attention.head_count", in: (attends ? 1 : 0)...1024, default: attends ? nil : 0)
+        headCount = max(heads, 1)
         headCountKV = try hyper.ints("attention.head_count_kv", count: blocks, in: 0...1024, default: headCount)
         for heads in headCountKV where heads > 0 && (heads > headCount || !headCount.isMultiple(of: heads)) {
             throw hyper.conflict(

@@ -5,54 +5,44 @@
 #endif
 
 /// `deepseek2`: DeepSeek-V2, V3 and R1, Kimi K2, Moonlight, GLM-4.7-Flash; `deepseek32` and `glm-dsa`: DeepSeek-V3.2
-/// and GLM-5, which look at chosen positions only.
+/// and GLM-5, which look at chosen positions only; `mistral4`: Mistral Small 4.
 ///
 /// Latent attention, the first layers with a dense network, the others with many small experts and shared ones that
 /// are simply added. V3's routing scores by sigmoid, with a bias for the choice and a limit to the best groups of
-/// experts; V2's by softmax. YaRN sharpens the softmax instead of scaling the rotation.
+/// experts; V2's by softmax, and so does Mistral's, whose queries grow with their positions. YaRN sharpens the softmax
+/// instead of scaling the rotation.
 ///
 /// Sources: Hugging Face transformers `modeling_deepseek_v2.py`, `modeling_deepseek_v3.py`, `modeling_deepseek_v32.py`,
-/// `modeling_glm4_moe_lite.py`, `modeling_glm_moe_dsa.py`.
+/// `modeling_glm4_moe_lite.py`, `modeling_glm_moe_dsa.py`, `modeling_mistral4.py`.
 package struct DeepSeek2: Architecture {
-    package let shape: DecoderShape
-    package let experts: ExpertCounts?
-    package let head: OutputHead
-    let rope: RopeTable
-    let layers: [DecoderLayer]
+    package let stack: DecoderStack
     /// Positions that a query may see in the sparse families.
     let topK: Int?
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper, nextTokenLayers: true)
-        let blocks = shape.layers + shape.nextTokenLayers
-        let dense = try hyper.int("leading_dense_block_count", in: 0...1024, default: 0)
-        let widths = try hyper.ints("feed_forward_length", count: blocks, in: 1...(1 << 20))
         let keyLength = try hyper.int("attention.key_length_mla", in: 1...8192)
         var attention = LatentAttentionBlock.Options()
         var frequencies = try RopeFrequencies(hyper, headDim: keyLength)
         attention.scale = try Self.sharpen(&frequencies, hyper)
+        if hyper.architecture == "mistral4" { attention.temperature = try QueryTemperature(hyper) }
         let indexers = try Self.indexers(hyper, layers: shape.layers)
         topK = indexers.first??.topK
         guard indexers.isEmpty || indexers[0] != nil else {
             throw hyper.conflict("attention.indexer.types", found: "false", expected: "true for the first layer")
         }
-        rope = frequencies.table(.norm)
-        head = try OutputHead(weights, shape)
-        // A file that is cut off behind the dense layers still tells of experts.
-        _ = try hyper.int("expert_count", in: 0...4096, default: 0)
-        experts = dense < shape.layers ? try ExpertCounts(hyper) : nil
-        self.shape = shape
-        let routed = try Self.routing(hyper, shape, vocabulary: head.vocabularySize)
-        layers = try (0..<shape.layers).map { index throws(EngineError) in
-            let tensors = LayerWeights(weights, layer: index)
+        let head = try OutputHead(weights, shape)
+        let networks = try FeedForwards(
+            hyper, shape, routed: Self.routing(hyper, shape, vocabulary: head.vocabularySize), mixture: .behindDense)
+        stack = try DecoderStack(
+            shape, weights, head, rotations: [Rotation(frequencies.table(.norm))], experts: networks.experts,
+            predicts: false
+        ) { index, tensors throws(EngineError) in
             if !indexers.isEmpty { attention.indexer = indexers[index] }
             return try DecoderLayer(
                 tensors, shape, mixer: LatentAttentionBlock(tensors, hyper, shape, attention),
-                feedForward: index < dense
-                    ? .dense(DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[index]))
-                    : .experts(ExpertsBlock(tensors, hyper, shape, routed)))
+                feedForward: networks.bind(tensors, layer: index))
         }
-        weights.skip(layers: shape.layers..<blocks)
     }
 
     /// YaRN as these models have it: with `yarn_log_multiplier` (a tenth of `mscale_all_dim`) the attention factor
@@ -73,7 +63,8 @@ package struct DeepSeek2: Architecture {
         }
         let factor = multiplier * log(try hyper.float("rope.scaling.factor", in: 1...1e6)) + 1
         // The file does not tell `mscale`. It equals `mscale_all_dim` in V2 and V3, and is 1 in the others.
-        frequencies.amplitude = hyper.architecture == "deepseek2" ? 1 : frequencies.amplitude / factor
+        frequencies.amplitude =
+            ["deepseek2", "mistral4"].contains(hyper.architecture) ? 1 : frequencies.amplitude / factor
         return Float(factor * factor)
     }
 
@@ -82,12 +73,13 @@ package struct DeepSeek2: Architecture {
     ) throws(EngineError) -> ExpertsBlock.Options {
         // Old files do not name the function: softmax but for GLM-4.7-Flash.
         let flash = (47...48).contains(shape.layers) && vocabulary == 154880
+        let isFirst = ["deepseek2", "mistral4"].contains(hyper.architecture)
         var options = ExpertsBlock.Options(
-            score: hyper.architecture == "deepseek2"
+            score: isFirst
                 ? .stated(default: flash ? .sigmoid : .softmax) : .always(.sigmoid),
             normalize: .stated(default: false), shared: .added)
         let sigmoid = try hyper.optionalInt("expert_gating_func", in: 0...4) == 2
-        options.selectionBias = sigmoid || hyper.architecture != "deepseek2" ? .required : .optional
+        options.selectionBias = sigmoid || !isFirst ? .required : .optional
         options.grouped = true
         return options
     }
@@ -107,11 +99,10 @@ package struct DeepSeek2: Architecture {
         return (0..<layers).map { own?[$0] ?? true ? options : nil }
     }
 
-    package var layerStates: [LayerState] { layers.map(\.mixer.state) }
-
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        var pass = pass
+    package func enter(_ pass: inout Pass) -> Matrix {
         if let topK { pass.chosen = pass.cpu.chosenPositions(topK: topK, pass.batch, pass.work) }
-        forward(layers, rope, pass, into: hidden)
+        let x = stack.stream(pass)
+        head.embed(pass, into: x)
+        return x
     }
 }

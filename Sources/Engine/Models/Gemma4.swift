@@ -4,32 +4,25 @@
 /// have heads of different sizes and rotations of different bases; full layers rotate part of the head only, as
 /// `rope_freqs` says. Queries, keys and values are normed, attention is not scaled, the network's gate is a GELU,
 /// embeddings are scaled up and logits capped. In large models the values of full layers are their keys. A mixture
-/// stands beside the dense network, with a router that norms and scales the residual stream itself.
+/// stands beside the dense network, with a router that norms and scales the residual stream itself. In small models
+/// (E2B, E4B) every layer has an input of its own for each token, and the last layers read the keys and values of the last
+/// layer of their kind before them.
 ///
-/// Not here: inputs of their own for each layer and shared caches (E2B, E4B); such files are refused. Source: Hugging
-/// Face transformers `modeling_gemma4.py`.
+/// Source: Hugging Face transformers `modeling_gemma4.py`.
 package struct Gemma4: Architecture {
-    struct Layer {
-        let attnNorm: Norm  // all norms (embedding)
-        let attention: AttentionBlock
-        let postAttentionNorm: Norm
-        let ffnNorm: Norm
-        let feedForward: DenseBlock
-        let postFfwNorm: Norm
-        let mixture: Mixture?
-        let layerOutputScale: Float
-        let isSliding: Bool
-    }
-
     /// Experts beside the dense network.
-    struct Mixture {
+    struct Mixture: FeedForward {
+        let dense: DenseBlock
         let postFfwNorm1: Norm  // all norms (embedding)
         let routerNorm: FloatBuffer  // ffn_gate_inp.scale / sqrt(embedding)
         let preFfwNorm2: Norm
         let experts: ExpertsBlock
         let postFfwNorm2: Norm
 
-        init(_ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape) throws(EngineError) {
+        init(
+            beside dense: DenseBlock, _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape
+        ) throws(EngineError) {
+            self.dense = dense
             let width = shape.embeddingLength
             var routed = ExpertsBlock.Options(score: .always(.softmax), normalize: .always(true))
             routed.scalesExperts = true
@@ -42,97 +35,177 @@ package struct Gemma4: Architecture {
             postFfwNorm2 = try Norm(tensors, "post_ffw_norm_2", width, epsilon: shape.epsilon)
         }
 
-        /// Adds the experts' part to `dense`, the dense network's result. x (tokens, embedding), the residual stream.
-        func forward(_ x: Matrix, _ pass: Pass, addingTo dense: Matrix) {
+        var kind: String { experts.kind }
+
+        func forward(_ h: Matrix, residual x: Matrix, _ pass: Pass, into out: Matrix) {
+            dense.forward(h, pass, into: out)
             pass.work.scoped {
                 let (r, h, y) = (pass.matrix(x.cols), pass.matrix(x.cols), pass.matrix(x.cols))
                 pass.cpu.rmsNorm(x, routerNorm.vector, eps: preFfwNorm2.epsilon, into: r)
                 pass.norm(x, preFfwNorm2, into: h)
                 experts.forward(h, routerInput: r, pass, into: y)
                 pass.norm(y, postFfwNorm2, into: y)
-                pass.norm(dense, postFfwNorm1, into: dense)
-                pass.cpu.add(y, to: dense)
+                pass.norm(out, postFfwNorm1, into: out)
+                pass.cpu.add(y, to: out)
             }
         }
     }
 
-    package let shape: DecoderShape
-    package let experts: ExpertCounts?
-    package let head: OutputHead
-    let slidingRope: RopeTable
-    let fullRope: RopeTable
-    let layers: [Layer]
+    /// What makes the layers' own inputs.
+    struct LayerInputs {
+        let size: Int  // of one layer's input
+        let layers: Int
+        let epsilon: Float
+        let perLayerTokenEmbd: Weight  // (vocabulary, layers · size): one row per token
+        let perLayerModelProj: Weight  // (embedding → layers · size)
+        let perLayerProjNorm: FloatVector  // (size)
+
+        init(_ weights: WeightMap, _ shape: DecoderShape, size: Int, vocabulary: Int) throws(EngineError) {
+            self.size = size
+            layers = shape.layers
+            epsilon = shape.epsilon
+            let width = shape.layers * size
+            perLayerTokenEmbd = try weights.matrix("per_layer_token_embd.weight", in: width, out: vocabulary)
+            perLayerModelProj = try weights.matrix(
+                "per_layer_model_proj.weight", in: shape.embeddingLength, out: width)
+            perLayerProjNorm = try weights.vector("per_layer_proj_norm.weight", size)
+        }
+
+        /// ((row of the token) · sqrt(size) + norm(proj · x / sqrt(embedding))) / sqrt(2), the norm for each layer alone.
+        /// x (tokens, embedding), the stream in front of the first layer; a new (tokens, layers · size).
+        func make(_ x: Matrix, _ pass: Pass) -> Matrix {
+            let (cpu, inputs) = (pass.cpu, pass.matrix(layers * size))
+            pass.work.scoped {
+                let projected = pass.matrix(layers * size)
+                cpu.embed(tokens(pass), perLayerTokenEmbd, into: inputs)
+                cpu.scale(inputs, by: Float(size).squareRoot())
+                cpu.matmul(perLayerModelProj, pass.prepare(x, for: perLayerModelProj), into: projected)
+                cpu.scale(projected, by: 1 / Float(x.cols).squareRoot())
+                cpu.headNorm(projected.heads(layers, dim: size), perLayerProjNorm, eps: epsilon)
+                cpu.add(projected, to: inputs)
+                cpu.scale(inputs, by: Float(0.5).squareRoot())
+            }
+            return inputs
+        }
+
+        /// The batch's tokens; those whose embeddings come from outside count as padding, token 0.
+        private func tokens(_ pass: Pass) -> UnsafePointer<Int32> {
+            let ids = pass.work.ints(pass.batch.count)
+            ids.update(from: pass.batch.tokens, count: pass.batch.count)
+            for input in pass.batch.inputs where input.behind == nil {
+                (ids + input.rows.lowerBound).update(repeating: 0, count: input.rows.count)
+            }
+            return UnsafePointer(ids)
+        }
+    }
+
+    /// x += norm(proj · (gelu(gate · x) · input of this layer)).
+    struct InputBranch: FurtherBranch {
+        let layer: Int
+        let inpGate: Weight  // (embedding → size)
+        let proj: Weight  // (size → embedding)
+        let postNorm: Norm  // (embedding)
+
+        init(_ tensors: LayerWeights, _ shape: DecoderShape, layer: Int, size: Int) throws(EngineError) {
+            self.layer = layer
+            inpGate = try tensors.matrix("inp_gate", in: shape.embeddingLength, out: size)
+            proj = try tensors.matrix("proj", in: size, out: shape.embeddingLength)
+            postNorm = try Norm(tensors, "post_norm", shape.embeddingLength, epsilon: shape.epsilon)
+        }
+
+        func forward(_ x: Matrix, _ pass: Pass) {
+            guard let inputs = pass.layerInputs else { return }
+            pass.work.scoped {
+                let (gate, y) = (pass.matrix(inpGate.rows), pass.matrix(x.cols))
+                pass.cpu.matmul(inpGate, pass.prepare(x, for: inpGate), into: gate)
+                let input = inputs.columns(layer * gate.cols..<(layer + 1) * gate.cols)
+                pass.cpu.gated(.geluTanh, gate: gate, up: input, into: gate)
+                pass.cpu.matmul(proj, pass.prepare(gate, for: proj), into: y)
+                pass.norm(y, postNorm, into: y)
+                pass.cpu.add(y, to: x)
+            }
+        }
+    }
+
+    package let stack: DecoderStack
+    let layerInputs: LayerInputs?
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper)
         let width = shape.embeddingLength
-        let widths = try hyper.ints("feed_forward_length", count: shape.layers, in: 1...(1 << 20))
-        let window = try hyper.int("attention.sliding_window", in: 1...(1 << 31))
-        let sliding = try hyper.bools("attention.sliding_window_pattern", count: shape.layers)
+        let windows = try hyper.windows(shape, required: true)
         let slidingKey = try hyper.int("attention.key_length_swa", in: 1...4096)
         let slidingValue = try hyper.int("attention.value_length_swa", in: 1...4096)
         let mixture = try hyper.int("expert_count", in: 0...4096, default: 0) > 0
         var dense = DenseBlock.Options()
         dense.activation = .gated(.geluTanh)
+        let networks = try FeedForwards(hyper, shape, dense: dense)
         var ends = OutputHead.Options()
         ends.embeddingScale = Float(width).squareRoot()
         let cap = Float(try hyper.float("final_logit_softcapping", in: 0...1e6, default: 0))
         ends.softCap = cap > 0 ? cap : nil
 
-        slidingRope = try RopeFrequencies(hyper, headDim: slidingKey, keySuffix: "_swa").table(.neox)
+        let inputSize = try hyper.int("embedding_length_per_layer_input", in: 0...(1 << 16), default: 0)
+        let shared = try hyper.int("attention.shared_kv_layers", in: 0...shape.layers, default: 0)
+        let own = shape.layers - shared
+        guard own > 0 else {
+            throw hyper.conflict(
+                "attention.shared_kv_layers", found: shared, expected: "fewer than the \(shape.layers) layers")
+        }
+        /// The layer whose keys and values this one reads.
+        func source(_ layer: Int) throws(EngineError) -> Int? {
+            guard layer >= own else { return nil }
+            let isSliding = windows[layer] != nil
+            guard let source = (0..<own).last(where: { (windows[$0] != nil) == isSliding }) else {
+                throw hyper.conflict(
+                    "attention.shared_kv_layers", found: shared,
+                    expected: "a layer before the last \(shared) of the kind of layer \(layer)")
+            }
+            return source
+        }
+
+        let sliding = try RopeFrequencies(hyper, headDim: slidingKey, keySuffix: "_swa")
         var full = try RopeFrequencies(hyper, headDim: shape.keyLength)
         try full.divide(by: weights.vector("rope_freqs.weight", full.perPair.count), "rope_freqs.weight")
-        fullRope = full.table(.neox)
-        head = try OutputHead(weights, shape, ends)
-        experts = mixture ? try ExpertCounts(hyper) : nil
-        self.shape = shape
-        layers = try (0..<shape.layers).map { index throws(EngineError) in
-            let tensors = LayerWeights(weights, layer: index)
-            func norm(_ name: String) throws(EngineError) -> Norm {
-                try Norm(tensors, name, width, epsilon: shape.epsilon)
-            }
+        let head = try OutputHead(weights, shape, ends)
+        layerInputs =
+            inputSize > 0
+            ? try LayerInputs(weights, shape, size: inputSize, vocabulary: head.vocabularySize) : nil
+        stack = try DecoderStack(
+            shape, weights, head,
+            rotations: [Rotation(full.table(.neox)), Rotation(sliding.table(.neox))],
+            experts: mixture ? ExpertCounts(hyper) : nil
+        ) { index, tensors throws(EngineError) in
+            let isSliding = windows[index] != nil
             var attention = AttentionBlock.Options()
             attention.qkNorm = .perHead
             attention.valueNorm = true
             attention.scale = 1
-            attention.valuesMayBeKeys = !sliding[index]
-            if sliding[index] {
-                attention.window = window
-                attention.headDims = (slidingKey, slidingValue)
+            attention.valuesMayBeKeys = !isSliding
+            attention.window = windows[index]
+            // Pictures are seen as a whole by layers with a window only.
+            attention.spansSeeAhead = isSliding
+            attention.cacheOf = try source(index)
+            if isSliding { attention.headDims = (slidingKey, slidingValue) }
+            let dense = try networks.bind(tensors, layer: index)
+            var layer = try DecoderLayer(
+                tensors, shape, mixer: AttentionBlock(tensors, shape, layer: index, attention), feedForward: dense,
+                rotation: isSliding ? 1 : 0)
+            if mixture, let dense = dense as? DenseBlock {
+                layer.feedForward = try Mixture(beside: dense, tensors, hyper, shape)
             }
-            return Layer(
-                attnNorm: try norm("attn_norm"),
-                attention: try AttentionBlock(tensors, shape, layer: index, attention),
-                postAttentionNorm: try norm("post_attention_norm"), ffnNorm: try norm("ffn_norm"),
-                feedForward: try DenseBlock(tensors, embedding: width, width: widths[index], dense),
-                postFfwNorm: try norm("post_ffw_norm"),
-                mixture: mixture ? try Mixture(tensors, hyper, shape) : nil,
-                layerOutputScale: try tensors.vector("layer_output_scale", 1).pointer[0], isSliding: sliding[index])
+            layer.postAttentionNorm = try Norm(tensors, "post_attention_norm", width, epsilon: shape.epsilon)
+            layer.postFfwNorm = try Norm(tensors, "post_ffw_norm", width, epsilon: shape.epsilon)
+            if inputSize > 0 { layer.further = try InputBranch(tensors, shape, layer: index, size: inputSize) }
+            layer.outputScale = try tensors.vector("layer_output_scale", 1).pointer[0]
+            return layer
         }
     }
 
-    package var layerStates: [LayerState] { layers.map(\.attention.state) }
-
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        let cpu = pass.cpu
-        let x = pass.matrix(shape.embeddingLength)  // the residual stream
-        let h = pass.matrix(shape.embeddingLength)  // a branch's normed input
-        let y = pass.matrix(shape.embeddingLength)  // a branch's output
-        let slidingAngles = cpu.angles(slidingRope, pass.batch, pass.work)
-        let fullAngles = cpu.angles(fullRope, pass.batch, pass.work)
-
+    package func enter(_ pass: inout Pass) -> Matrix {
+        let x = stack.stream(pass)
         head.embed(pass, into: x)
-        for (index, layer) in layers.enumerated() {
-            pass.norm(x, layer.attnNorm, into: h)
-            layer.attention.forward(h, layer.isSliding ? slidingAngles : fullAngles, layer: index, pass, into: y)
-            pass.norm(y, layer.postAttentionNorm, into: y)
-            pass.add(y, to: x, thenNorm: layer.ffnNorm, into: h)
-            layer.feedForward.forward(h, pass, into: y)
-            layer.mixture?.forward(x, pass, addingTo: y)
-            pass.norm(y, layer.postFfwNorm, into: y)
-            cpu.add(y, to: x)
-            if layer.layerOutputScale != 1 { cpu.scale(x, by: layer.layerOutputScale) }
-        }
-        head.norm(x, pass, into: hidden)
+        pass.layerInputs = layerInputs?.make(x, pass)
+        return x
     }
 }

@@ -5,15 +5,11 @@
 /// chosen logits alone go through the softmax, and the experts clamp what goes into their gated activation:
 /// (up + 1) · gate · sigmoid(1.702 · gate). Source: Hugging Face transformers `modeling_gpt_oss.py`.
 package struct GptOss: Architecture {
-    package let shape: DecoderShape
-    package let experts: ExpertCounts?
-    package let head: OutputHead
-    let rope: RopeTable
-    let layers: [DecoderLayer]
+    package let stack: DecoderStack
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         let shape = try DecoderShape(hyper)
-        let window = try hyper.int("attention.sliding_window", in: 1...(1 << 31))
+        let windows = try hyper.windows(shape, pattern: .period(2), required: true)
         var attention = AttentionBlock.Options()
         attention.qkvBias = .required
         attention.outputBias = .required
@@ -22,23 +18,17 @@ package struct GptOss: Architecture {
         routed.routerBias = .required
         routed.expertBias = .required
         routed.activation = .gated(.clamped(alpha: 1.702, limit: 7))
-
+        let networks = try FeedForwards(hyper, shape, routed: routed, mixture: .always)
         // The released configuration does not round the bounds of YaRN's ramp; no key of the file says so.
-        rope = try RopeFrequencies(hyper, headDim: shape.keyLength, roundsYarnBounds: false).table(.neox)
-        head = try OutputHead(weights, shape)
-        experts = try ExpertCounts(hyper)
-        self.shape = shape
-        layers = try (0..<shape.layers).map { index throws(EngineError) in
-            let tensors = LayerWeights(weights, layer: index)
-            attention.window = index.isMultiple(of: 2) ? window : nil
+        let rope = try RopeFrequencies(hyper, headDim: shape.keyLength, roundsYarnBounds: false)
+        stack = try DecoderStack(
+            shape, weights, OutputHead(weights, shape), rotations: [Rotation(rope.table(.neox))],
+            experts: networks.experts
+        ) { index, tensors throws(EngineError) in
+            attention.window = windows[index]
             return try DecoderLayer(
                 tensors, shape, mixer: AttentionBlock(tensors, shape, layer: index, attention),
-                ffnNorm: "post_attention_norm",
-                feedForward: .experts(ExpertsBlock(tensors, hyper, shape, routed)))
+                ffnNorm: "post_attention_norm", feedForward: networks.bind(tensors, layer: index))
         }
     }
-
-    package var layerStates: [LayerState] { layers.map(\.mixer.state) }
-
-    package func forward(_ pass: Pass, into hidden: Matrix) { forward(layers, rope, pass, into: hidden) }
 }

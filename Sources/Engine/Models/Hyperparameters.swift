@@ -57,6 +57,15 @@ package final class Hyperparameters {
         return values
     }
 
+    /// A list of integers of any length, or nil when the key is absent.
+    package func optionalInts(_ key: String, in range: ClosedRange<Int>) throws(EngineError) -> [Int]? {
+        guard let found = value(key) else { return nil }
+        guard let values = found.array?.ints(), values.allSatisfy(range.contains) else {
+            throw wrong(key, found, "a list of integers from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return values
+    }
+
     // MARK: Other kinds
 
     /// One finite number within `range`.
@@ -75,9 +84,11 @@ package final class Hyperparameters {
     }
 
     /// One number per layer, from a scalar or from an array of `count` values.
-    package func floats(_ key: String, count: Int, in range: ClosedRange<Double>) throws(EngineError) -> [Double] {
+    package func floats(
+        _ key: String, count: Int, in range: ClosedRange<Double>, default fallback: Double? = nil
+    ) throws(EngineError) -> [Double] {
         guard let list = value(key)?.array else {
-            return [Double](repeating: try float(key, in: range), count: count)
+            return [Double](repeating: try float(key, in: range, default: fallback), count: count)
         }
         guard let values = list.floats()?.map(Double.init), values.count == count, values.allSatisfy(range.contains)
         else {

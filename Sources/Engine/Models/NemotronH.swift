@@ -6,20 +6,7 @@
 ///
 /// Sources: NVIDIA 2025 (Nemotron-H, Nemotron 3), Hugging Face transformers `modeling_nemotron_h.py`.
 package struct NemotronH: Architecture {
-    enum Branch {
-        case mixer(any Mixer)
-        case feedForward(FeedForward)
-    }
-
-    struct Layer {
-        let attnNorm: Norm  // (embedding), whatever the branch
-        let branch: Branch
-    }
-
-    package let shape: DecoderShape
-    package let experts: ExpertCounts?
-    package let head: OutputHead
-    let layers: [Layer]
+    package let stack: DecoderStack
 
     package init(_ hyper: Hyperparameters, _ weights: WeightMap) throws(EngineError) {
         // Either name is in use for the epsilon of the RMS norms.
@@ -38,56 +25,24 @@ package struct NemotronH: Architecture {
         routed.activation = .plain(.reluSquared)
         routed.latentWidth = try hyper.optionalInt("moe_latent_size", in: 1...(1 << 17))
 
-        head = try OutputHead(weights, shape)
-        experts = mixture ? try ExpertCounts(hyper) : nil
-        self.shape = shape
-        layers = try (0..<shape.layers).map { index throws(EngineError) in
-            let tensors = LayerWeights(weights, layer: index)
-            let branch: Branch
+        stack = try DecoderStack(
+            shape, weights, OutputHead(weights, shape), experts: mixture ? ExpertCounts(hyper) : nil, predicts: false
+        ) { index, tensors throws(EngineError) in
+            // Whatever the branch, its norm is `attn_norm`.
+            let norm = try Norm(tensors, "attn_norm", shape.embeddingLength, epsilon: shape.epsilon)
+            var layer = DecoderLayer()
             if shape.headCountKV[index] > 0 {
-                branch = .mixer(try AttentionBlock(tensors, shape, layer: index))
+                (layer.attnNorm, layer.mixer) = (norm, try AttentionBlock(tensors, shape, layer: index))
             } else if widths[index] == 0 {
-                branch = .mixer(try Mamba2Block(tensors, hyper, shape))
+                (layer.attnNorm, layer.mixer) = (norm, try Mamba2Block(tensors, hyper, shape))
             } else if mixture {
-                branch = .feedForward(.experts(try ExpertsBlock(tensors, hyper, shape, routed)))
+                (layer.ffnNorm, layer.feedForward) = (norm, try ExpertsBlock(tensors, hyper, shape, routed))
             } else {
-                branch = .feedForward(
-                    .dense(try DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[index], dense)))
+                layer.ffnNorm = norm
+                layer.feedForward = try DenseBlock(
+                    tensors, embedding: shape.embeddingLength, width: widths[index], dense)
             }
-            return Layer(
-                attnNorm: try Norm(tensors, "attn_norm", shape.embeddingLength, epsilon: shape.epsilon),
-                branch: branch)
+            return layer
         }
-        weights.skip(layers: shape.layers..<blocks)
-    }
-
-    package var layerStates: [LayerState] {
-        layers.map { if case .mixer(let mixer) = $0.branch { mixer.state } else { .none } }
-    }
-
-    package var layerKinds: [String] {
-        layers.map { layer in
-            switch layer.branch {
-            case .mixer(let mixer): mixer.kind
-            case .feedForward(.dense): "feed-forward"
-            case .feedForward(.experts): "experts"
-            }
-        }
-    }
-
-    package func forward(_ pass: Pass, into hidden: Matrix) {
-        let x = pass.matrix(shape.embeddingLength)  // the residual stream
-        let h = pass.matrix(shape.embeddingLength)  // a branch's normed input
-        let y = pass.matrix(shape.embeddingLength)  // a branch's output
-        head.embed(pass, into: x)
-        for (index, layer) in layers.enumerated() {
-            pass.norm(x, layer.attnNorm, into: h)
-            switch layer.branch {
-            case .mixer(let mixer): mixer.forward(h, nil, layer: index, pass, into: y)
-            case .feedForward(let network): network.forward(h, pass, into: y)
-            }
-            pass.cpu.add(y, to: x)
-        }
-        head.norm(x, pass, into: hidden)
     }
 }

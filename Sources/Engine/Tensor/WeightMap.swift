@@ -188,12 +188,22 @@ package final class WeightMap {
     /// Keeps memory that takes the place of a tensor alive as long as the model.
     func own(_ buffer: FloatBuffer) { vectors.append(buffer) }
 
+    /// A vector of ones, for what a file has no weights for.
+    func ones(_ count: Int) -> FloatVector {
+        let buffer = FloatBuffer([Float](repeating: 1, count: count))
+        own(buffer)
+        return buffer.vector
+    }
+
     /// Counts the tensors of layers that are not run as taken.
     package func skip(layers: Range<Int>) {
         for layer in layers {
             for tensor in file.tensors where tensor.name.hasPrefix("blk.\(layer).") { bound.insert(tensor.name) }
         }
     }
+
+    /// Counts a tensor that is not needed as taken, if it is there.
+    package func skip(_ name: String) { bound.insert(name) }
 
     /// Throws if the file holds tensors that were never asked for.
     package func finish() throws(EngineError) {
@@ -240,6 +250,18 @@ package struct LayerWeights {
 
     package func table(_ name: String, cols: Int, rows: Int) throws(EngineError) -> FloatVector {
         try map.table("\(prefix)\(name).weight", cols: cols, rows: rows)
+    }
+
+    /// See ``WeightMap/skip(_:)``.
+    package func skip(_ name: String) { map.skip("\(prefix)\(name).weight") }
+
+    /// How many values a product with the tensor makes, as the file has it; 0 without one.
+    package func rows(of name: String) -> Int {
+        map.file.tensor("\(prefix)\(name).weight").map { $0.dimensions.dropFirst().first ?? 1 } ?? 0
+    }
+
+    package func table(exactly name: String, cols: Int, rows: Int) throws(EngineError) -> FloatVector {
+        try map.table("\(prefix)\(name)", cols: cols, rows: rows)
     }
 
     /// How many values a product with the tensor reads, as the file has it.

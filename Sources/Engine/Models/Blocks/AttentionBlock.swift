@@ -9,20 +9,42 @@ package struct AttentionBlock: Mixer {
         package var valueNorm = false
         /// In a layer without `attn_v` the keys, as they come from their projection, are the values too.
         package var valuesMayBeKeys = false
-        /// `attn_q` yields [query | gate] per head; the gate's sigmoid multiplies the head's result.
-        package var gated = false
+        package var gate = Gate.none
+        /// ``qkNorm`` stands behind the rotation.
+        package var normsBehindRotation = false
         /// Keys visible from a query, itself included; nil: all before it.
         package var window: Int?
         /// False: a token sees all of its text, not only what comes before. The text is one pass.
         package var isCausal = true
+        /// Tokens that see ahead, as those of pictures do in some families, do so in this layer.
+        package var spansSeeAhead = true
         /// One further logit per head without a value (`attn_sinks` [heads]).
         package var sinks = false
         /// Multiplies q·k; nil: 1/sqrt(key dim).
         package var scale: Float?
+        /// Scores are cap · tanh(score / cap).
+        package var softCap: Float?
+        /// Queries grow with their positions.
+        package var temperature: QueryTemperature?
+        /// The layer has no keys and values of its own and reads those of this one.
+        package var cacheOf: Int?
+        /// Queries, keys and values are kept within ± this as they come from their projections.
+        package var clamp: Float?
+        /// Query heads, where layers differ.
+        package var heads: Int?
         /// Values per key and value head, where they differ from the file's common lengths.
         package var headDims: (key: Int, value: Int)?
         /// A file may hold q, k and v as one `attn_qkv`, in that order.
         package var mayBeFused = true
+    }
+
+    /// What multiplies the heads' results.
+    package enum Gate: Sendable {
+        case none
+        /// The sigmoid of what `attn_q` yields behind each head's query.
+        case betweenQueries
+        /// The sigmoid of `attn_gate` · x, a number for each value or for each head, as wide as the tensor is.
+        case own
     }
 
     /// RMS norm of queries and keys before the rotation (`attn_q_norm`, `attn_k_norm`).
@@ -41,14 +63,22 @@ package struct AttentionBlock: Mixer {
     let keyDim: Int
     let valueDim: Int
     let epsilon: Float
+    /// The gates lie between the queries.
     let gated: Bool
+    let normsBehindRotation: Bool
     let normsAllHeads: Bool
     let normsValues: Bool
     let options: AttentionOptions
+    let temperature: QueryTemperature?
+    let clamp: Float?
+    /// See ``Options/cacheOf``.
+    let cacheOf: Int?
+    private let window: Int?
 
     let attnQ: Weight  // (embedding → heads · keyDim, twice that with a gate)
-    let attnK: Weight  // (embedding → kvHeads · keyDim)
+    let attnK: Weight?  // (embedding → kvHeads · keyDim); nil: another layer's cache
     let attnV: Weight?  // (embedding → kvHeads · valueDim); nil: values are keys
+    let attnGate: Weight?  // (embedding → heads · valueDim, or → heads)
     let attnOutput: Weight  // (heads · valueDim → embedding)
     let attnQBias: FloatVector?
     let attnKBias: FloatVector?
@@ -62,12 +92,17 @@ package struct AttentionBlock: Mixer {
     package init(
         _ tensors: LayerWeights, _ shape: DecoderShape, layer: Int, _ options: Options = Options()
     ) throws(EngineError) {
-        heads = shape.headCount
+        heads = options.heads ?? shape.headCount
         kvHeads = shape.headCountKV[layer]
         keyDim = options.headDims?.key ?? shape.keyLength
         valueDim = options.headDims?.value ?? shape.valueLength
         epsilon = shape.epsilon
-        gated = options.gated
+        gated = options.gate == .betweenQueries
+        normsBehindRotation = options.normsBehindRotation
+        temperature = options.temperature
+        clamp = options.clamp
+        cacheOf = options.cacheOf
+        window = options.isCausal ? options.window : nil
         normsValues = options.valueNorm
         guard kvHeads > 0 else {
             throw .hyperparameter(
@@ -77,9 +112,12 @@ package struct AttentionBlock: Mixer {
             throw .hyperparameter(
                 key: "attention.value_length", found: "\(valueDim)", expected: "attention.key_length \(keyDim)")
         }
-        self.options = AttentionOptions(
+        var attention = AttentionOptions(
             scale: options.scale ?? 1 / Float(keyDim).squareRoot(), window: options.window,
-            isCausal: options.isCausal, sinks: options.sinks ? try tensors.vector("attn_sinks", heads) : nil)
+            isCausal: options.isCausal, sinks: options.sinks ? try tensors.vector("attn_sinks", heads) : nil,
+            softCap: options.softCap)
+        attention.spansSeeAhead = options.spansSeeAhead
+        self.options = attention
 
         let width = shape.embeddingLength
         let (q, k, v) = (heads * keyDim * (gated ? 2 : 1), kvHeads * keyDim, kvHeads * valueDim)
@@ -92,6 +130,12 @@ package struct AttentionBlock: Mixer {
             attnQBias = bias?.slice(0..<q)
             attnKBias = bias?.slice(q..<q + k)
             attnVBias = bias?.slice(q + k..<q + k + v)
+        } else if options.cacheOf != nil {
+            attnQ = try tensors.matrix("attn_q", in: width, out: q)
+            attnQBias = try tensors.bias("attn_q", q, options.qkvBias)
+            (attnK, attnV, attnKBias, attnVBias) = (nil, nil, nil, nil)
+            // Files may hold what nobody reads.
+            for name in ["attn_k", "attn_v", "attn_k_norm"] { tensors.skip(name) }
         } else {
             attnQ = try tensors.matrix("attn_q", in: width, out: q)
             attnK = try tensors.matrix("attn_k", in: width, out: k)
@@ -100,6 +144,12 @@ package struct AttentionBlock: Mixer {
             attnQBias = try tensors.bias("attn_q", q, options.qkvBias)
             attnKBias = try tensors.bias("attn_k", k, options.qkvBias)
             attnVBias = try tensors.bias("attn_v", v, options.qkvBias)
+        }
+        if options.gate == .own {
+            let rows = tensors.rows(of: "attn_gate") == heads ? heads : heads * valueDim
+            attnGate = try tensors.matrix("attn_gate", in: width, out: rows)
+        } else {
+            attnGate = nil
         }
         attnOutput = try tensors.matrix("attn_output", in: heads * valueDim, out: width)
         attnOutputBias = try tensors.bias("attn_output", width, options.outputBias)
@@ -111,54 +161,76 @@ package struct AttentionBlock: Mixer {
             (attnQNorm, attnKNorm) = (nil, nil)
         case .perHead, .perHeadIfPresent:
             attnQNorm = try tensors.vector("attn_q_norm", keyDim)
-            attnKNorm = try tensors.vector("attn_k_norm", keyDim)
+            attnKNorm = options.cacheOf == nil ? try tensors.vector("attn_k_norm", keyDim) : nil
         case .allHeads:
             attnQNorm = try tensors.vector("attn_q_norm", q)
-            attnKNorm = try tensors.vector("attn_k_norm", k)
+            attnKNorm = options.cacheOf == nil ? try tensors.vector("attn_k_norm", k) : nil
         }
-        inputKinds = ActivationKinds(attnQ, attnK, attnV)
+        inputKinds = ActivationKinds(attnQ, attnK, attnV, attnGate)
     }
 
-    package var state: LayerState {
-        .attention(kvHeads: kvHeads, keyDim: keyDim, valueDim: valueDim, window: options.window)
+    package var kind: String { ownState.kind }
+    package var state: LayerState { cacheOf == nil ? ownState : .none }
+
+    private var ownState: LayerState {
+        // Without causality a text is one pass, all of which must be there.
+        .attention(kvHeads: kvHeads, keyDim: keyDim, valueDim: valueDim, window: window)
     }
 
     package func forward(_ x: Matrix, _ angles: RopeAngles?, layer: Int, _ pass: Pass, into out: Matrix) {
         let cpu = pass.cpu
         pass.work.scoped {
-            let (qg, k, v) = (pass.matrix(attnQ.rows), pass.matrix(attnK.rows), pass.matrix(kvHeads * valueDim))
-            cpu.matmul(
-                pass.prepare(x, for: inputKinds), Product(attnQ, bias: attnQBias, into: qg),
-                Product(attnK, bias: attnKBias, into: k), attnV.map { Product($0, bias: attnVBias, into: v) })
-            if attnV == nil { cpu.copy(k, into: v) }
-
+            let input = pass.prepare(x, for: inputKinds)
+            let qg = pass.matrix(attnQ.rows)
             // With a gate every head is [query | gate].
             let queries = qg.heads(heads, dim: keyDim, stride: gated ? 2 * keyDim : keyDim)
-            let keys = k.heads(kvHeads, dim: keyDim)
-            let values = v.heads(kvHeads, dim: valueDim)
-            if let attnQNorm, let attnKNorm {
-                if normsAllHeads {
-                    cpu.rmsNorm(qg, attnQNorm, eps: epsilon, into: qg)
-                    cpu.rmsNorm(k, attnKNorm, eps: epsilon, into: k)
-                } else {
-                    cpu.headNorm(queries, attnQNorm, eps: epsilon)
-                    cpu.headNorm(keys, attnKNorm, eps: epsilon)
+            if let attnK {
+                let (k, v) = (pass.matrix(attnK.rows), pass.matrix(kvHeads * valueDim))
+                cpu.matmul(
+                    input, Product(attnQ, bias: attnQBias, into: qg), Product(attnK, bias: attnKBias, into: k),
+                    attnV.map { Product($0, bias: attnVBias, into: v) })
+                if attnV == nil { cpu.copy(k, into: v) }
+                if let clamp {
+                    cpu.clamp(k, within: clamp)
+                    cpu.clamp(v, within: clamp)
                 }
+                let keys = k.heads(kvHeads, dim: keyDim)
+                let values = v.heads(kvHeads, dim: valueDim)
+                turn(k, keys, attnKNorm, angles, pass)
+                if normsValues { cpu.headNorm(values, nil, eps: epsilon) }
+                cpu.store(keys: keys, values: values, layer: layer, pass.batch)
+            } else {
+                cpu.matmul(input, Product(attnQ, bias: attnQBias, into: qg))
             }
-            if normsValues { cpu.headNorm(values, nil, eps: epsilon) }
-            if let angles {
-                cpu.rope(queries, angles)
-                cpu.rope(keys, angles)
-            }
-            cpu.store(keys: keys, values: values, layer: layer, pass.batch)
+            if let clamp { cpu.clamp(qg, within: clamp) }
+            turn(qg, queries, attnQNorm, angles, pass)
+            if let temperature { cpu.scale(queries, by: temperature, positions: pass.batch.positions) }
 
             let attended = pass.matrix(heads * valueDim)
             let results = attended.heads(heads, dim: valueDim)
-            cpu.attention(queries, options, layer: layer, pass.batch, pass.work, into: results)
+            cpu.attention(queries, options, layer: cacheOf ?? layer, pass.batch, pass.work, into: results)
             if gated {
                 cpu.mulSigmoid(results, gate: qg.heads(heads, dim: keyDim, offset: keyDim, stride: 2 * keyDim))
             }
+            if let attnGate {
+                let gate = pass.matrix(attnGate.rows)
+                cpu.matmul(input, Product(attnGate, into: gate))
+                cpu.mulSigmoid(results, gate: gate.heads(heads, dim: gate.cols / heads))
+            }
             cpu.matmul(attnOutput, pass.prepare(attended, for: attnOutput), bias: attnOutputBias, into: out)
         }
+    }
+
+    /// Norm and rotation of queries or keys. x (tokens, heads · keyDim), all of them.
+    private func turn(_ x: Matrix, _ each: Heads, _ weight: FloatVector?, _ angles: RopeAngles?, _ pass: Pass) {
+        if normsBehindRotation, let angles { pass.cpu.rope(each, angles) }
+        if let weight {
+            if normsAllHeads {
+                pass.cpu.rmsNorm(x, weight, eps: epsilon, into: x)
+            } else {
+                pass.cpu.headNorm(each, weight, eps: epsilon)
+            }
+        }
+        if !normsBehindRotation, let angles { pass.cpu.rope(each, angles) }
     }
 }

@@ -11,8 +11,7 @@ package struct DeltaNetBlock: Mixer {
 
     let attnQkv: Weight  // (embedding → channels): q | k | v
     let attnGate: Weight  // (embedding → valueHeads · headDim): z
-    let ssmAlpha: Weight  // (embedding → valueHeads)
-    let ssmBeta: Weight  // (embedding → valueHeads)
+    let gates: Gates
     let ssmConv1d: ConvWeight  // taps × channels
     let ssmA: FloatVector  // (valueHeads), already −exp(A_log)
     let ssmDt: FloatVector  // (valueHeads)
@@ -20,6 +19,13 @@ package struct DeltaNetBlock: Mixer {
     let ssmOut: Weight  // (valueHeads · headDim → embedding)
     /// Everything that the layer's input is multiplied with.
     private let inputKinds: ActivationKinds
+
+    /// What decay and write strength are made from.
+    enum Gates: Sendable {
+        case apart(alpha: Weight, beta: Weight)  // (embedding → valueHeads) each
+        /// Per key head the write strengths of its value heads, then their decays.
+        case joined(Weight)  // (embedding → 2 · valueHeads)
+    }
 
     package init(
         _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape, order: KeyHeadOrder
@@ -45,15 +51,23 @@ package struct DeltaNetBlock: Mixer {
         let channels = 2 * keyHeads * headDim + inner
         attnQkv = try tensors.matrix("attn_qkv", in: width, out: channels)
         attnGate = try tensors.matrix("attn_gate", in: width, out: inner)
-        ssmAlpha = try tensors.matrix("ssm_alpha", in: width, out: valueHeads)
-        ssmBeta = try tensors.matrix("ssm_beta", in: width, out: valueHeads)
+        if order == .grouped, tensors.contains("ssm_ba") || !tensors.contains("ssm_alpha") {
+            gates = .joined(try tensors.matrix("ssm_ba", in: width, out: 2 * valueHeads))
+        } else {
+            gates = .apart(
+                alpha: try tensors.matrix("ssm_alpha", in: width, out: valueHeads),
+                beta: try tensors.matrix("ssm_beta", in: width, out: valueHeads))
+        }
         ssmConv1d = ConvWeight(
             try tensors.table("ssm_conv1d", cols: taps, rows: channels), channels: channels, taps: taps)
         ssmA = try tensors.vector(exactly: "ssm_a", valueHeads)
         ssmDt = try tensors.vector(exactly: "ssm_dt.bias", valueHeads)
         ssmNorm = try tensors.vector("ssm_norm", headDim)
         ssmOut = try tensors.matrix("ssm_out", in: inner, out: width)
-        inputKinds = ActivationKinds(attnQkv, attnGate, ssmAlpha, ssmBeta)
+        switch gates {
+        case .apart(let alpha, let beta): inputKinds = ActivationKinds(attnQkv, attnGate, alpha, beta)
+        case .joined(let both): inputKinds = ActivationKinds(attnQkv, attnGate, both)
+        }
     }
 
     package var state: LayerState {
@@ -67,9 +81,22 @@ package struct DeltaNetBlock: Mixer {
         pass.work.scoped {
             let (u, z) = (pass.matrix(attnQkv.rows), pass.matrix(attnGate.rows))
             let (alpha, beta) = (pass.matrix(valueHeads), pass.matrix(valueHeads))
-            cpu.matmul(
-                pass.prepare(x, for: inputKinds), Product(attnQkv, into: u),
-                Product(attnGate, into: z), Product(ssmAlpha, into: alpha), Product(ssmBeta, into: beta))
+            let input = pass.prepare(x, for: inputKinds)
+            switch gates {
+            case .apart(let ssmAlpha, let ssmBeta):
+                cpu.matmul(
+                    input, Product(attnQkv, into: u), Product(attnGate, into: z), Product(ssmAlpha, into: alpha),
+                    Product(ssmBeta, into: beta))
+            case .joined(let ssmBa):
+                let both = pass.matrix(ssmBa.rows)
+                cpu.matmul(input, Product(attnQkv, into: u), Product(attnGate, into: z), Product(ssmBa, into: both))
+                let group = valueHeads / keyHeads
+                for (offset, target) in [(0, beta), (group, alpha)] {
+                    cpu.copy(
+                        both.heads(keyHeads, dim: group, offset: offset, stride: 2 * group),
+                        into: target.heads(keyHeads, dim: group))
+                }
+            }
 
             let qkv = pass.matrix(u.cols)
             cpu.causalConv(u, ssmConv1d, layer: layer, pass.batch, into: qkv)

@@ -28,6 +28,8 @@ package struct ExpertsBlock: Sendable {
         /// The routed experts work on this many values instead of the embedding's: `ffn_latent_down` before them,
         /// `ffn_latent_up` behind their sum. Router and shared expert do not.
         package var latentWidth: Int?
+        /// Values within an expert, where the family's files do not state them as others do.
+        package var width: Int?
         /// `ffn_down_exps.scale` [experts], multiplies the weight of each.
         package var scalesExperts = false
 
@@ -53,6 +55,10 @@ package struct ExpertsBlock: Sendable {
         case gated
         /// As it is.
         case added
+        /// The same for files that have one.
+        case addedIfPresent
+        /// Where a file has one, half of the sum counts.
+        case averaged
     }
 
     let routing: RoutingOptions
@@ -63,6 +69,8 @@ package struct ExpertsBlock: Sendable {
     let ffnLatentUp: Weight?  // (latent → embedding)
     let ffnGateInpShexp: Weight?  // (embedding → 1)
     let sharedExpert: DenseBlock?
+    /// Half of the sum of routed and shared experts counts.
+    let averages: Bool
     /// Everything that the layer's input is multiplied with.
     private let inputKinds: ActivationKinds
 
@@ -81,7 +89,12 @@ package struct ExpertsBlock: Sendable {
         ffnGateInp = try tensors.matrix("ffn_gate_inp", in: embedding, out: count)
         ffnGateInpBias = try tensors.bias("ffn_gate_inp", count, options.routerBias)
 
-        let width = try Self.width(hyper, "expert_feed_forward_length", tensors, "ffn_down_exps")
+        let width: Int
+        if let stated = options.width {
+            width = stated
+        } else {
+            width = try Self.width(hyper, "expert_feed_forward_length", tensors, "ffn_down_exps")
+        }
         let inner = options.latentWidth ?? embedding
         if options.latentWidth != nil {
             ffnLatentDown = try tensors.matrix("ffn_latent_down", in: embedding, out: inner)
@@ -110,15 +123,17 @@ package struct ExpertsBlock: Sendable {
             downBias: try tensors.expertBias("ffn_down_exps", inner, count: count, options.expertBias),
             activation: options.activation)
 
+        if case .averaged = options.shared { averages = true } else { averages = false }
         switch options.shared {
-        case .none:
+        case .addedIfPresent where !tensors.contains("ffn_down_shexp"),
+            .averaged where !tensors.contains("ffn_down_shexp"), .none:
             sharedExpert = nil
             ffnGateInpShexp = nil
         case .gated:
             let width = try Self.width(hyper, "expert_shared_feed_forward_length", tensors, "ffn_down_shexp")
             sharedExpert = try Self.shared(tensors, embedding, width: width, options)
             ffnGateInpShexp = try tensors.matrix("ffn_gate_inp_shexp", in: embedding, out: 1)
-        case .added:
+        case .added, .addedIfPresent, .averaged:
             // Converters write widths that do not fit the tensor (ernie4_5-moe).
             let width = try tensors.cols(of: "ffn_down_shexp")
             sharedExpert = try Self.shared(tensors, embedding, width: width, options)
@@ -175,6 +190,7 @@ package struct ExpertsBlock: Sendable {
                 cpu.add(shared, to: out, rowGate: sharedGate)
             } else if sharedExpert != nil {
                 cpu.add(shared, to: out)
+                if averages { cpu.scale(out, by: 0.5) }
             }
         }
     }

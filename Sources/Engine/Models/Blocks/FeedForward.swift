@@ -1,88 +1,85 @@
-/// The feed-forward half of a layer: one network, or experts.
-package enum FeedForward: Sendable {
-    case dense(DenseBlock)
-    case experts(ExpertsBlock)
+/// The half of a layer that looks at one token alone: one network, or experts.
+package protocol FeedForward: Sendable {
+    /// What it is, in the field's words: for a layer that is nothing else.
+    var kind: String { get }
 
     /// x, out (tokens, embedding).
-    package func forward(_ x: Matrix, _ pass: Pass, into out: Matrix) {
-        switch self {
-        case .dense(let block): block.forward(x, pass, into: out)
-        case .experts(let block): block.forward(x, pass, into: out)
-        }
+    /// - Parameter residual: the stream that x was normed from, for networks that read it too.
+    func forward(_ x: Matrix, residual: Matrix, _ pass: Pass, into out: Matrix)
+}
+
+extension DenseBlock: FeedForward {
+    package var kind: String { "feed-forward" }
+
+    package func forward(_ x: Matrix, residual _: Matrix, _ pass: Pass, into out: Matrix) {
+        forward(x, pass, into: out)
     }
 }
 
-/// down(act(gate · x) · (up · x)), or without a gate down(act(up · x)).
-package struct DenseBlock: Sendable {
-    /// What one family's network does differently from another's.
-    package struct Options: Sendable {
-        package var activation = Activation.gated(.silu)
-        package var biases = Presence.absent
-        /// `ffn_up` holds the rows of the gate, then those of `up` (Phi).
-        package var gateInUp = false
-        /// Behind the names of the tensors: `_shexp` for the shared expert of a mixture.
-        package var suffix = ""
+extension ExpertsBlock: FeedForward {
+    package var kind: String { "experts" }
+
+    package func forward(_ x: Matrix, residual _: Matrix, _ pass: Pass, into out: Matrix) {
+        forward(x, pass, into: out)
+    }
+}
+
+/// Which layers of a stack have a dense network and which a mixture, as the family and its files say.
+package struct FeedForwards {
+    /// Where a family has experts.
+    package enum Mixture {
+        case never, always
+        /// Where the file has `expert_count`.
+        case stated
+        /// In all layers behind the first `leading_dense_block_count`.
+        case behindDense
     }
 
-    let ffnGate: Weight?  // (embedding → width)
-    let ffnUp: Weight  // (embedding → width)
-    let ffnDown: Weight  // (width → embedding)
-    let ffnGateBias: FloatVector?
-    let ffnUpBias: FloatVector?
-    let ffnDownBias: FloatVector?
-    let activation: Activation
-    /// Everything that the block's input is multiplied with.
-    let inputKinds: ActivationKinds
+    private let hyper: Hyperparameters
+    private let shape: DecoderShape
+    private let dense: DenseBlock.Options
+    private let routed: ExpertsBlock.Options?
+    /// Of dense networks; empty where there are none.
+    private let widths: [Int]
+    private let firstMixture: Int
+    /// Every so many layers there is a mixture, counted from one.
+    private let interval: Int
+    package let experts: ExpertCounts?
 
+    /// - Parameters:
+    ///   - interval: true for families that know `interleave_moe_layer_step`.
     package init(
-        _ tensors: LayerWeights, embedding: Int, width: Int, _ options: Options = Options()
+        _ hyper: Hyperparameters, _ shape: DecoderShape, dense: DenseBlock.Options = .init(),
+        routed: ExpertsBlock.Options? = nil, mixture: Mixture = .never, interval: Bool = false
     ) throws(EngineError) {
-        let suffix = options.suffix
-        activation = options.activation
-        if case .plain = options.activation {
-            ffnGate = nil
-            ffnGateBias = nil
-            ffnUp = try tensors.matrix("ffn_up\(suffix)", in: embedding, out: width)
-            ffnUpBias = try tensors.bias("ffn_up\(suffix)", width, options.biases)
-        } else if options.gateInUp {
-            let both = try tensors.matrix("ffn_up\(suffix)", in: embedding, out: 2 * width)
-            let bias = try tensors.bias("ffn_up\(suffix)", 2 * width, options.biases)
-            ffnGate = both.rows(0..<width)
-            ffnGateBias = bias?.slice(0..<width)
-            ffnUp = both.rows(width..<2 * width)
-            ffnUpBias = bias?.slice(width..<2 * width)
+        let blocks = shape.layers + shape.nextTokenLayers
+        self.hyper = hyper
+        self.shape = shape
+        self.dense = dense
+        self.routed = routed
+        switch mixture {
+        case .never: firstMixture = blocks
+        case .always: firstMixture = 0
+        case .stated: firstMixture = try hyper.int("expert_count", in: 0...4096, default: 0) > 0 ? 0 : blocks
+        case .behindDense: firstMixture = try hyper.int("leading_dense_block_count", in: 0...1024, default: 0)
+        }
+        self.interval = interval ? try hyper.int("interleave_moe_layer_step", in: 1...1024, default: 1) : 1
+        let hasDense = firstMixture > 0 || self.interval > 1
+        widths = hasDense ? try hyper.ints("feed_forward_length", count: blocks, in: 1...(1 << 20)) : []
+        if firstMixture < shape.layers {
+            experts = try ExpertCounts(hyper)
         } else {
-            ffnGate = try tensors.matrix("ffn_gate\(suffix)", in: embedding, out: width)
-            ffnGateBias = try tensors.bias("ffn_gate\(suffix)", width, options.biases)
-            ffnUp = try tensors.matrix("ffn_up\(suffix)", in: embedding, out: width)
-            ffnUpBias = try tensors.bias("ffn_up\(suffix)", width, options.biases)
+            // A file that is cut off behind the dense layers still tells of experts.
+            if case .behindDense = mixture { _ = try hyper.int("expert_count", in: 0...4096, default: 0) }
+            experts = nil
         }
-        ffnDown = try tensors.matrix("ffn_down\(suffix)", in: width, out: embedding)
-        ffnDownBias = try tensors.bias("ffn_down\(suffix)", embedding, options.biases)
-        inputKinds = ActivationKinds(ffnUp, ffnGate)
     }
 
-    /// x, out (tokens, embedding).
-    package func forward(_ x: Matrix, _ pass: Pass, into out: Matrix) {
-        pass.work.scoped { forward(pass.prepare(x, for: inputKinds), pass, into: out) }
-    }
-
-    /// The same for input that is prepared already, for example for the routed experts beside it.
-    package func forward(_ x: Activations, _ pass: Pass, into out: Matrix) {
-        pass.work.scoped {
-            let up = pass.matrix(ffnUp.rows)
-            switch activation {
-            case .gated(let function):
-                let gate = pass.matrix(ffnUp.rows)
-                pass.cpu.matmul(
-                    x, Product(ffnUp, bias: ffnUpBias, into: up),
-                    ffnGate.map { Product($0, bias: ffnGateBias, into: gate) })
-                pass.cpu.gated(function, gate: gate, up: up, into: up)
-            case .plain(let function):
-                pass.cpu.matmul(x, Product(ffnUp, bias: ffnUpBias, into: up))
-                pass.cpu.apply(function, to: up)
-            }
-            pass.cpu.matmul(ffnDown, pass.prepare(up, for: ffnDown), bias: ffnDownBias, into: out)
+    /// - Parameter layer: an index among all blocks, prediction layers included.
+    package func bind(_ tensors: LayerWeights, layer: Int) throws(EngineError) -> any FeedForward {
+        if let routed, layer >= firstMixture, (layer + 1).isMultiple(of: interval) {
+            return try ExpertsBlock(tensors, hyper, shape, routed)
         }
+        return try DenseBlock(tensors, embedding: shape.embeddingLength, width: widths[layer], dense)
     }
 }

@@ -10,10 +10,12 @@ package struct KimiDeltaBlock: Mixer {
     let attnV: Weight
     let conv: ConvWeight  // taps × (q | k | v): ssm_conv1d_q, _k, _v
     let ssmBeta: Weight  // (embedding → heads)
-    let ssmFA: Weight  // (embedding → headDim), the decay
-    let ssmFB: Weight  // (headDim → heads · headDim)
-    let ssmGA: Weight  // (embedding → headDim), the output gate
-    let ssmGB: Weight  // (headDim → heads · headDim)
+    let ssmFA: Weight  // (embedding → headDim), the decay; without ssmFB (embedding → heads · headDim)
+    let ssmFB: Weight?  // (headDim → heads · headDim)
+    let ssmGA: Weight  // (embedding → headDim), the output gate; without ssmGB as ssmFA
+    let ssmGB: Weight?  // (headDim → heads · headDim)
+    /// The least log of a decay, which is then this times a sigmoid; nil: decays as in Kimi Linear.
+    let floor: Float?
     let ssmA: FloatVector  // (heads), already −exp(A_log)
     let ssmDt: FloatVector  // (heads · headDim)
     let ssmNorm: FloatVector  // (headDim)
@@ -21,7 +23,14 @@ package struct KimiDeltaBlock: Mixer {
     /// Everything that the layer's input is multiplied with.
     private let inputKinds: ActivationKinds
 
-    package init(_ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape) throws(EngineError) {
+    /// - Parameters:
+    ///   - floor: see ``floor``.
+    ///   - lowRank: gates are made by two projections.
+    package init(
+        _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape, floor: Float? = nil,
+        lowRank: Bool = true
+    ) throws(EngineError) {
+        self.floor = floor
         heads = shape.headCount
         headDim = try hyper.int("kda.head_dim", in: 1...1024)
         let taps = try hyper.int("ssm.conv_kernel", in: 1...16)
@@ -37,10 +46,10 @@ package struct KimiDeltaBlock: Mixer {
         }
         conv = ConvWeight(kernels.vector, channels: 3 * inner, taps: taps)
         ssmBeta = try tensors.matrix("ssm_beta", in: width, out: heads)
-        ssmFA = try tensors.matrix("ssm_f_a", in: width, out: headDim)
-        ssmFB = try tensors.matrix("ssm_f_b", in: headDim, out: inner)
-        ssmGA = try tensors.matrix("ssm_g_a", in: width, out: headDim)
-        ssmGB = try tensors.matrix("ssm_g_b", in: headDim, out: inner)
+        ssmFA = try tensors.matrix("ssm_f_a", in: width, out: lowRank ? headDim : inner)
+        ssmFB = lowRank ? try tensors.matrix("ssm_f_b", in: headDim, out: inner) : nil
+        ssmGA = try tensors.matrix("ssm_g_a", in: width, out: lowRank ? headDim : inner)
+        ssmGB = lowRank ? try tensors.matrix("ssm_g_b", in: headDim, out: inner) : nil
         ssmA = try tensors.vector(exactly: "ssm_a", heads)
         ssmDt = try tensors.vector(exactly: "ssm_dt.bias", inner)
         ssmNorm = try tensors.vector("ssm_norm", headDim)
@@ -60,14 +69,15 @@ package struct KimiDeltaBlock: Mixer {
             let inner = heads * headDim
             let input = pass.prepare(x, for: inputKinds)
             let (u, beta) = (pass.matrix(3 * inner), pass.matrix(heads))
-            let (decayLow, gateLow) = (pass.matrix(ssmFA.rows), pass.matrix(ssmGA.rows))
+            let (g, z) = (pass.matrix(inner), pass.matrix(inner))
+            let decayLow = ssmFB == nil ? g : pass.matrix(ssmFA.rows)
+            let gateLow = ssmGB == nil ? z : pass.matrix(ssmGA.rows)
             cpu.matmul(
                 input, Product(attnQ, into: u.columns(0..<inner)), Product(attnK, into: u.columns(inner..<2 * inner)),
                 Product(attnV, into: u.columns(2 * inner..<3 * inner)), Product(ssmBeta, into: beta))
             cpu.matmul(input, Product(ssmFA, into: decayLow), Product(ssmGA, into: gateLow))
-            let (g, z) = (pass.matrix(inner), pass.matrix(inner))
-            cpu.matmul(ssmFB, pass.prepare(decayLow, for: ssmFB), into: g)
-            cpu.matmul(ssmGB, pass.prepare(gateLow, for: ssmGB), into: z)
+            if let ssmFB { cpu.matmul(ssmFB, pass.prepare(decayLow, for: ssmFB), into: g) }
+            if let ssmGB { cpu.matmul(ssmGB, pass.prepare(gateLow, for: ssmGB), into: z) }
 
             let qkv = pass.matrix(3 * inner)
             cpu.causalConv(u, conv, layer: layer, pass.batch, into: qkv)
@@ -77,7 +87,7 @@ package struct KimiDeltaBlock: Mixer {
             cpu.l2Norm(k)
 
             let (decay, decayed) = (g.heads(heads, dim: headDim), pass.matrix(inner).heads(heads, dim: headDim))
-            cpu.channelGates(decay: decay, k: k, a: ssmA, dtBias: ssmDt, decayed: decayed)
+            cpu.channelGates(decay: decay, k: k, a: ssmA, dtBias: ssmDt, floor: floor, decayed: decayed)
             cpu.sigmoid(beta)
             let remembered = pass.matrix(inner)
             let y = remembered.heads(heads, dim: headDim)

@@ -8,6 +8,12 @@ package struct LatentAttentionBlock: Mixer {
         package var scale: Float = 1
         /// Chooses the positions that a query sees; its weights lie in the same layer.
         package var indexer: PositionIndexer.Options?
+        /// Values per key and value head, for families whose files have other keys for them.
+        package var lengths: (key: Int, value: Int)?
+        /// Queries grow with their positions.
+        package var temperature: QueryTemperature?
+        /// The sigmoid of `attn_gate` · x, a number for each head, multiplies the head's result.
+        package var hasHeadGate = false
     }
 
     let heads: Int
@@ -18,6 +24,7 @@ package struct LatentAttentionBlock: Mixer {
     let valueDim: Int
     let epsilon: Float
     let options: AttentionOptions
+    let temperature: QueryTemperature?
 
     let attnQ: Weight  // (embedding → heads · (plain + rope)), or from the low-rank query: attn_q_b
     let attnQA: Weight?  // (embedding → query rank)
@@ -26,6 +33,7 @@ package struct LatentAttentionBlock: Mixer {
     let attnKvANorm: FloatVector  // (latent)
     let attnKB: Weight  // per head (plain → latent)
     let attnVB: Weight  // per head (latent → value)
+    let attnGate: Weight?  // (embedding → heads)
     let attnOutput: Weight  // (heads · value → embedding)
     let indexer: PositionIndexer?
     /// Everything that the layer's input is multiplied with.
@@ -40,8 +48,14 @@ package struct LatentAttentionBlock: Mixer {
         guard latentDim.isMultiple(of: 16) else {
             throw hyper.conflict("attention.kv_lora_rank", found: latentDim, expected: "a multiple of 16")
         }
-        let keyLength = try hyper.int("attention.key_length_mla", in: 1...8192)
-        valueDim = try hyper.int("attention.value_length_mla", in: 1...8192)
+        let keyLength: Int
+        if let lengths = options.lengths {
+            (keyLength, valueDim) = lengths
+        } else {
+            keyLength = try hyper.int("attention.key_length_mla", in: 1...8192)
+            valueDim = try hyper.int("attention.value_length_mla", in: 1...8192)
+        }
+        temperature = options.temperature
         ropeDim = try hyper.int("rope.dimension_count", in: 1...8192)
         guard ropeDim < keyLength else {
             throw hyper.conflict(
@@ -73,6 +87,7 @@ package struct LatentAttentionBlock: Mixer {
                 name: both.name, format: both.format, bytes: both.row(plainDim), rows: valueDim, cols: latentDim,
                 experts: heads, expertBytes: (plainDim + valueDim) * both.rowBytes)
         }
+        attnGate = options.hasHeadGate ? try tensors.matrix("attn_gate", in: width, out: heads) : nil
         attnOutput = try tensors.matrix("attn_output", in: heads * valueDim, out: width)
         if let indexing = options.indexer {
             guard rank > 0 else {
@@ -82,7 +97,7 @@ package struct LatentAttentionBlock: Mixer {
         } else {
             indexer = nil
         }
-        var kinds = ActivationKinds(attnQA ?? attnQ, attnKvAMqa)
+        var kinds = ActivationKinds(attnQA ?? attnQ, attnKvAMqa, attnGate)
         if let indexer { kinds.formUnion(indexer.inputKinds) }
         inputKinds = kinds
     }
@@ -120,6 +135,9 @@ package struct LatentAttentionBlock: Mixer {
                 cpu.rope(rotated, angles)
                 cpu.rope(sharedKey.heads(1, dim: ropeDim), angles)
             }
+            if let temperature {
+                cpu.scale(q.heads(heads, dim: keyLength), by: temperature, positions: pass.batch.positions)
+            }
             cpu.store(latents: latents, tails: sharedKey, layer: layer, pass.batch)
 
             // A query head in the latent's space: [k_b · plain | rotated], the rotated part padded.
@@ -137,6 +155,11 @@ package struct LatentAttentionBlock: Mixer {
             let values = pass.matrix(heads * valueDim)
             cpu.headMatmul(
                 attnVB, attended.heads(heads, dim: latentDim), pass.work, into: values.heads(heads, dim: valueDim))
+            if let attnGate {
+                let gate = pass.matrix(heads)
+                cpu.matmul(attnGate, input, into: gate)
+                cpu.mulSigmoid(values.heads(heads, dim: valueDim), gate: gate.heads(heads, dim: 1))
+            }
             cpu.matmul(attnOutput, pass.prepare(values, for: attnOutput), into: out)
         }
     }

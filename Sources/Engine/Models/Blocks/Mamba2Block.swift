@@ -14,10 +14,12 @@ package struct Mamba2Block: Mixer {
     let ssmA: FloatVector  // (heads), already −exp(A_log)
     let ssmD: FloatVector  // (heads)
     let ssmDt: FloatVector  // (heads)
-    let ssmNorm: FloatVector  // (inner), a norm of each group
+    let ssmNorm: FloatVector?  // (inner), a norm of each group; nil: only gated
     let ssmOut: Weight  // (inner → embedding)
 
-    package init(_ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape) throws(EngineError) {
+    package init(
+        _ tensors: LayerWeights, _ hyper: Hyperparameters, _ shape: DecoderShape, normIsOptional: Bool = false
+    ) throws(EngineError) {
         inner = try hyper.int("ssm.inner_size", in: 1...(1 << 20))
         stateSize = try hyper.int("ssm.state_size", in: 1...1024)
         groups = try hyper.int("ssm.group_count", in: 1...1024)
@@ -42,7 +44,9 @@ package struct Mamba2Block: Mixer {
         ssmA = try tensors.vector(exactly: "ssm_a", heads)
         ssmD = try tensors.vector(exactly: "ssm_d", heads)
         ssmDt = try tensors.vector(exactly: "ssm_dt.bias", heads)
-        ssmNorm = try tensors.table("ssm_norm", cols: inner / groups, rows: groups)
+        ssmNorm =
+            normIsOptional && !tensors.contains("ssm_norm")
+            ? nil : try tensors.table("ssm_norm", cols: inner / groups, rows: groups)
         ssmOut = try tensors.matrix("ssm_out", in: inner, out: shape.embeddingLength)
     }
 
@@ -70,7 +74,12 @@ package struct Mamba2Block: Mixer {
                 dt: u.columns(inner + channels..<u.cols), a: ssmA, dtBias: ssmDt, d: ssmD, layer: layer, pass.batch,
                 into: y.heads(heads, dim: headDim))
             let width = inner / groups
-            cpu.gatedGroupNorm(y.heads(groups, dim: width), ssmNorm, gate: u.heads(groups, dim: width), eps: epsilon)
+            if let ssmNorm {
+                let gate = u.heads(groups, dim: width)
+                cpu.gatedGroupNorm(y.heads(groups, dim: width), ssmNorm, gate: gate, eps: epsilon)
+            } else {
+                cpu.gated(.silu, gate: u.columns(0..<inner), up: y, into: y)
+            }
             cpu.matmul(ssmOut, pass.prepare(y, for: ssmOut), into: out)
         }
     }

@@ -7,6 +7,16 @@ package struct Norm: Sendable {
         case layer
     }
 
+    /// What a family's norm is and which tensors it has.
+    package enum Form: Sendable, Equatable {
+        /// RMS norm `name.weight`.
+        case rms
+        /// Layer norm `name.weight`, and `name.bias` as said.
+        case layer(bias: Presence)
+        /// Layer norm without tensors.
+        case weightless
+    }
+
     let kind: Kind
     let weight: FloatVector  // (width)
     let bias: FloatVector?  // (width), layer norm only
@@ -16,6 +26,29 @@ package struct Norm: Sendable {
     package init(_ tensors: LayerWeights, _ name: String, _ width: Int, epsilon: Float) throws(EngineError) {
         kind = .rms
         weight = try tensors.vector(name, width)
+        bias = nil
+        self.epsilon = epsilon
+    }
+
+    package init(
+        _ tensors: LayerWeights, _ name: String, _ width: Int, epsilon: Float, _ form: Form
+    ) throws(EngineError) {
+        kind = form == .rms ? .rms : .layer
+        self.epsilon = epsilon
+        switch form {
+        case .rms:
+            (weight, bias) = (try tensors.vector(name, width), nil)
+        case .layer(let presence):
+            (weight, bias) = (try tensors.vector(name, width), try tensors.bias(name, width, presence))
+        case .weightless:
+            (weight, bias) = (tensors.map.ones(width), nil)
+        }
+    }
+
+    /// The RMS norm `name`, whose name has no suffix.
+    package init(_ tensors: LayerWeights, exactly name: String, _ width: Int, epsilon: Float) throws(EngineError) {
+        kind = .rms
+        weight = try tensors.vector(exactly: name, width)
         bias = nil
         self.epsilon = epsilon
     }

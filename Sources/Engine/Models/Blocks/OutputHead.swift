@@ -4,8 +4,8 @@ package struct OutputHead: Sendable {
     package struct Options: Sendable {
         /// Multiplies embeddings.
         package var embeddingScale: Float = 1
-        /// Layer norm instead of RMS norm.
-        package var layerNorm = false
+        /// The final norm.
+        package var norm = Norm.Form.rms
         /// `output.bias` [vocabulary].
         package var bias = Presence.absent
         /// Multiplies logits.
@@ -29,10 +29,7 @@ package struct OutputHead: Sendable {
         let vocabulary = try weights.rowCount("token_embd.weight", cols: width)
         tokenEmbd = try weights.matrix("token_embd.weight", in: width, out: vocabulary)
         let tensors = LayerWeights(outside: weights)
-        outputNorm =
-            options.layerNorm
-            ? try Norm(layer: tensors, options.normName, width, epsilon: shape.epsilon)
-            : try Norm(tensors, options.normName, width, epsilon: shape.epsilon)
+        outputNorm = try Norm(tensors, options.normName, width, epsilon: shape.epsilon, options.norm)
         output =
             weights.contains("output.weight")
             ? try weights.matrix("output.weight", in: width, out: vocabulary) : tokenEmbd
@@ -56,6 +53,7 @@ package struct OutputHead: Sendable {
     package func embed(_ pass: Pass, into x: Matrix) {
         pass.cpu.embed(pass.batch.tokens, tokenEmbd, into: x)
         if options.embeddingScale != 1 { pass.cpu.scale(x, by: options.embeddingScale) }
+        pass.takeEmbeddings(into: x)
     }
 
     /// The normed rows that are asked for logits. x (tokens, embedding), hidden (logit rows, embedding).

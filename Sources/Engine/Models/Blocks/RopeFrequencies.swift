@@ -11,6 +11,16 @@ package struct RopeFrequencies: Sendable, Equatable {
     package var perPair: [Double]
     /// Multiplies cosine and sine.
     package var amplitude: Double
+    /// Which axis of a position turns each pair; nil: positions are numbers.
+    package var axisOfPair: [UInt8]?
+
+    /// How `rope.dimension_sections` shares the pairs out among time, height and width.
+    package enum Axes: Sendable {
+        /// One section behind the other.
+        case consecutive
+        /// In turn; where height or width have had their share, time takes the rest.
+        case interleaved
+    }
 
     /// Reads `rope.dimension_count`, `rope.freq_base` and `rope.scaling.*`.
     /// - Parameters:
@@ -21,9 +31,10 @@ package struct RopeFrequencies: Sendable, Equatable {
     ///   - baseKey: where the base is, if not at `rope.freq_base`.
     ///   - unscaled: leaves `rope.scaling.*` aside.
     ///   - roundsYarnBounds: whether the bounds of YaRN's ramp are whole pairs.
+    ///   - axes: for families whose positions have several; a file without sections has one.
     package init(
         _ hyper: Hyperparameters, headDim: Int, defaultBase: Double = 10_000, keySuffix: String = "",
-        baseKey: String? = nil, unscaled: Bool = false, roundsYarnBounds: Bool = true
+        baseKey: String? = nil, unscaled: Bool = false, roundsYarnBounds: Bool = true, axes: Axes? = nil
     ) throws(EngineError) {
         let dims = try hyper.int("rope.dimension_count\(keySuffix)", in: 1...8192, default: headDim)
         guard dims <= headDim, dims.isMultiple(of: 2) else {
@@ -33,8 +44,11 @@ package struct RopeFrequencies: Sendable, Equatable {
         }
         let base = try hyper.float(
             baseKey ?? "rope.freq_base\(keySuffix)", in: 1.000_001...1e15, default: defaultBase)
+        // A file that names another base names the common one too, though nobody may need it.
+        if baseKey != nil { _ = try hyper.optionalFloat("rope.freq_base", in: 0...1e15) }
         perPair = (0..<dims / 2).map { pow(base, -2 * Double($0) / Double(dims)) }
         amplitude = 1
+        axisOfPair = try axes.flatMap { style throws(EngineError) in try Self.axes(hyper, style, pairs: dims / 2) }
         guard keySuffix.isEmpty, !unscaled else { return }
 
         switch try hyper.optionalString("rope.scaling.type") {
@@ -54,7 +68,29 @@ package struct RopeFrequencies: Sendable, Equatable {
 
     /// What the kernels take.
     package func table(_ pairing: RopePairing) -> RopeTable {
-        RopeTable(pairing: pairing, frequencies: perPair, amplitude: amplitude)
+        RopeTable(pairing: pairing, frequencies: perPair, amplitude: amplitude, axisOfPair: axisOfPair)
+    }
+
+    private static func axes(
+        _ hyper: Hyperparameters, _ style: Axes, pairs: Int
+    ) throws(EngineError) -> [UInt8]? {
+        let key = "rope.dimension_sections"
+        guard let sections = try hyper.optionalInts(key, in: 0...4096), sections.contains(where: { $0 > 0 }) else {
+            return nil
+        }
+        // A fourth axis is written and always 0. Sections may cover more pairs than there are.
+        guard sections.count >= 3, sections.dropFirst(3).allSatisfy({ $0 == 0 }), sections.reduce(0, +) >= pairs else {
+            throw hyper.conflict(key, found: sections, expected: "three numbers with a sum of at least \(pairs)")
+        }
+        switch style {
+        case .consecutive:
+            return [UInt8]((0..<3).flatMap { [UInt8](repeating: UInt8($0), count: sections[$0]) }.prefix(pairs))
+        case .interleaved:
+            return (0..<pairs).map { pair in
+                let axis = pair % 3
+                return axis > 0 && pair < 3 * sections[axis] ? UInt8(axis) : 0
+            }
+        }
     }
 
     /// Divides each frequency, as the tensors `rope_freqs.weight` (Llama 3 scaling) and `rope_factors_*.weight` ask.
@@ -69,6 +105,14 @@ package struct RopeFrequencies: Sendable, Equatable {
             }
             perPair[index] /= Double(divisor)
         }
+    }
+
+    /// `rope.scaling.yarn_log_multiplier`: YaRN's factor on cosine and sine is divided by multiplier · 0.1 ln(factor) + 1
+    /// (`mscale_all_dim` of configurations).
+    package mutating func takeBackAmplitude(_ hyper: Hyperparameters) throws(EngineError) {
+        let multiplier = try hyper.float("rope.scaling.yarn_log_multiplier", in: 0...100, default: 0)
+        guard multiplier > 0, try hyper.optionalString("rope.scaling.type") == "yarn" else { return }
+        amplitude /= 0.1 * multiplier * log(try hyper.float("rope.scaling.factor", in: 1...1e6)) + 1
     }
 
     /// Keeps angles within what the kernels take, at the longest context there can be.
