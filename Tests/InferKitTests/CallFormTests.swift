@@ -25,33 +25,55 @@ struct CallFormTests {
         "properties": [
             "city": ["type": "string"], "days": ["type": "integer", "minimum": 1, "maximum": 14],
             "unit": ["type": "string", "enum": ["c", "f"]], "code": ["type": "string", "pattern": "^[A-Z]{3}$"],
-            "mode": ["enum": ["fast", "slow"]], "maybe": ["enum": ["a", nil]], "text": ["$ref": "#/$defs/text"],
             "more": ["anyOf": [["type": "null"], ["$ref": "#/$defs/deep"]]],
         ],
-        "required": ["city", "days", "code", "mode", "maybe", "more"], "additionalProperties": false,
+        "required": ["city", "days", "code", "more"], "additionalProperties": false,
         "$defs": [
-            "text": ["type": "string"],
             "deep": [
                 "type": "object", "properties": ["list": ["type": "array", "items": ["type": ["string", "boolean"]]]],
                 "required": ["list"], "additionalProperties": false,
-            ],
+            ]
         ],
     ]
 
     private static let tools: [JSONValue] = [
         ["type": "function", "function": ["name": "get_weather", "parameters": parameters]],
-        ["type": "function", "function": ["name": "stop"]],
+        [
+            "type": "function",
+            "function": ["name": "stop", "parameters": ["type": "object", "additionalProperties": false]],
+        ],
+    ]
+
+    /// Values whose types stand behind references or nowhere.
+    private static let untyped: JSONValue = [
+        "type": "object",
+        "properties": [
+            "mode": ["enum": ["fast", "slow"]], "maybe": ["enum": ["a", nil]], "count": ["$ref": "#/$defs/count"],
+            "fixed": ["const": "x y"],
+        ],
+        "required": ["mode", "maybe", "count", "fixed"], "additionalProperties": false,
+        "$defs": ["count": ["type": "integer", "minimum": 0, "maximum": 9]],
     ]
 
     @Test(arguments: templates.keys.sorted()) func whatIsAllowedIsRead(_ name: String) throws {
+        try check(name, Self.parameters, Self.tools)
+    }
+
+    @Test(arguments: templates.keys.sorted()) func valuesWithoutATypeAreRead(_ name: String) throws {
+        try check(
+            name, Self.untyped,
+            [["type": "function", "function": ["name": "get_weather", "parameters": Self.untyped]], Self.tools[1]])
+    }
+
+    private func check(_ name: String, _ parameters: JSONValue, _ tools: [JSONValue]) throws {
         let syntax = OutputSyntax(template: try #require(Self.templates[name]))
         let vocabulary = GrammarVocabulary(try Tokenizer(GGUFMetadata(ToyVocabulary.byteLevel)))
         let prompt = syntax.form == .harmony ? "<|start|>assistant" : ""
         let pattern = try #require(
-            syntax.harmonyPattern(answer: nil, tools: Self.tools, mayThink: true, generationPrompt: prompt)
-                ?? syntax.callPattern(tools: Self.tools, isParallel: true))
+            syntax.harmonyPattern(answer: nil, tools: tools, mayThink: true, generationPrompt: prompt)
+                ?? syntax.callPattern(tools: tools, isParallel: true))
         let grammar = try TextGrammar(try PatternCompiler.grammar(for: pattern, vocabulary))
-        let arguments = try TextGrammar(schema: Self.parameters)
+        let arguments = try TextGrammar(schema: parameters)
         // What ends a free text.
         let ends = syntax.form == .harmony ? ["<|end|>"] : syntax.marks
         var random = SeededRandom(seed: 11)
@@ -61,7 +83,7 @@ struct CallFormTests {
                 continue
             }
             let text = String(decoding: bytes, as: UTF8.self)
-            var parser = OutputParser(syntax: syntax, tools: Self.tools, generationPrompt: prompt)
+            var parser = OutputParser(syntax: syntax, tools: tools, generationPrompt: prompt)
             var output = ParsedOutput()
             for event in parser.feed(bytes) + parser.finish(isTruncated: false) { output.add(event) }
             #expect(output.content.isEmpty && output.diagnostics.isEmpty, "\(text.debugDescription) is \(output)")

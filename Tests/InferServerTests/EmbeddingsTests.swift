@@ -99,7 +99,7 @@ import Testing
     }
 
     /// The server and the library make the same vectors, however the caches of conversations are stored.
-    @Test(arguments: [GGUFLanguageModel.CacheType.f32, .f16, .q8_0])
+    @Test(arguments: [GGUFLanguageModel.CacheType.f32, .f16])
     func oneTextHasOneVector(cache: GGUFLanguageModel.CacheType) async throws {
         let directory = try TemporaryDirectory()
         let path = try ToyModel.llama.write(to: directory)

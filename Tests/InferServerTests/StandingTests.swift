@@ -72,8 +72,8 @@ import Testing
             #expect(line.contains(part), "\(line)")
         }
         let error = #expect(throws: StartError.self) { try TestService.make { $0.memoryBudget = 70 << 20 } }
-        #expect(error?.description.contains("kept prompts \(64 << 20)") == true)
-        #expect(error?.description.contains("only \(70 << 20) are available") == true)
+        #expect(error?.description.contains("beginnings of prompts 64 MiB") == true)
+        #expect(error?.description.contains("only 70 MiB are available") == true)
     }
 
     /// Models are loaded when they are asked for.
