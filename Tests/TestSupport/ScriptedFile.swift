@@ -1,4 +1,4 @@
-package import GGUF
+import GGUF
 
 /// A model file that says what a test wants, so that server, grammar, sampler and parser are tested together with an
 /// answer cut into any tokens.
