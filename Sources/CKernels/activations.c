@@ -44,6 +44,7 @@ CK_INLINE void quantize_32(const float *x, size_t cols, void *out) {
         ((float *)row.d)[g] = d;
         ((float *)row.s)[g] = d * (float)sum;
         ((int32_t *)row.nsum)[g] = -128 * sum;
+        ((int32_t *)row.nsum_first)[g] = -128 * sum_of(q, 16);
     }
 }
 
@@ -106,7 +107,7 @@ size_t ck_act_row_bytes(ck_act act, size_t cols) {
     size_t bytes = 0;
     switch (act) {
     case CK_ACT_F32: bytes = 4 * cols; break;
-    case CK_ACT_Q8_32: bytes = 44 * ck_act32_groups(cols); break;
+    case CK_ACT_Q8_32: bytes = 48 * ck_act32_groups(cols); break;
     case CK_ACT_BF16: bytes = 2 * cols; break;
     case CK_ACT_Q8_256: bytes = cols + cols / 256 * sizeof(ck_act256); break;
     }

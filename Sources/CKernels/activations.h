@@ -2,7 +2,8 @@
 // aligned and at full width; every array starts at a multiple of 64 bytes and is padded with zeros.
 //
 // Q8_32, groups of 32 values (n = groups, padded to a multiple of 8):
-//   int8 q[32 n], float d[n], float s[n] = d * sum of q, int32 nsum[n] = -128 * sum of q
+//   int8 q[32 n], float d[n], float s[n] = d * sum of q, int32 nsum[n] = -128 * sum of q, int32 nsum_first[n] = the same
+//   of the first 16
 // Q8_256, groups of 256 values (n = groups):
 //   int8 q[256 n], then per group one ck_act256.
 // F32 and BF16: the values.
@@ -28,7 +29,7 @@ _Static_assert(sizeof(ck_act256) == 160, "the record is padded by hand");
 typedef struct ck_act32_row {
     const int8_t *q;
     const float *d, *s;
-    const int32_t *nsum;
+    const int32_t *nsum, *nsum_first;
 } ck_act32_row;
 
 typedef struct ck_act256_row {
@@ -45,7 +46,7 @@ CK_INLINE ck_act32_row ck_act32_view(const void *row, size_t cols) {
     size_t n = ck_act32_groups(cols);
     const uint8_t *p = row;
     return (ck_act32_row){(const int8_t *)p, (const float *)(p + 32 * n), (const float *)(p + 36 * n),
-                          (const int32_t *)(p + 40 * n)};
+                          (const int32_t *)(p + 40 * n), (const int32_t *)(p + 44 * n)};
 }
 
 CK_INLINE ck_act256_row ck_act256_view(const void *row, size_t cols) {

@@ -70,15 +70,19 @@ CK_AVX2 CK_INLINE __m256i ck_nibbles256(const uint8_t *p) {
     return _mm256_and_si256(both, ck_bytes256(15));
 }
 
+// 32 bits as bytes of 0 or -1.
+CK_AVX2 CK_INLINE __m256i ck_bits256(uint32_t bits) {
+    const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)bits), byte);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+}
+
 // The 32 bits at p as bytes of 0 or 16.
 CK_AVX2 CK_INLINE __m256i ck_fifth_bits256(const uint8_t *p) {
     uint32_t bits;
     memcpy(&bits, p, sizeof bits);
-    const __m256i byte = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int32_t)bits), byte);
-    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
-    return _mm256_and_si256(set, ck_bytes256(16));
+    return _mm256_and_si256(ck_bits256(bits), ck_bytes256(16));
 }
 
 // Bit `shift` and the one above of each byte, at bits 0 and 1.

@@ -4,7 +4,8 @@
 //   CK2_SIGNED          1: decoded bytes are w; 0: they are unsigned, at most 63
 //   CK2_STEPS           how many products of four columns fit one 16-bit sum without overflow: 1, 2, 4 or 8
 //   CK2_OFFSET_SHIFT    unsigned without minima: bytes are w + 2^CK2_OFFSET_SHIFT
-//   CK2_D, CK2_DMIN     offsets of the binary16 fields (CK2_DMIN only with minima)
+//   CK2_D, CK2_DMIN     offsets of the binary16 fields (CK2_DMIN only with minima); or instead of CK2_D
+//   load_d_avx2         __m128 (const uint8_t *const block[4])
 //   scales_avx2         void (const uint8_t *block, int16_t scale[16], int16_t min[16]): per 16 columns
 //   decode_avx2         void (const uint8_t *block, __m256i q[8]): 256 bytes in order
 //
@@ -15,6 +16,10 @@
 
 // Tokens that share the weights of one pass through a strip of eight rows.
 #define CK2_TOKENS 3
+
+#ifdef CK2_D
+CK_AVX2 CK_INLINE __m128 load_d_avx2(const uint8_t *const block[4]) { return ck_load_4_halves(block, CK2_D); }
+#endif
 
 static void prepare_avx2(const void *act, size_t cols, void *out) {
     memcpy(out, act, ck_act_row_bytes(CK_ACT_Q8_256, cols));
@@ -61,7 +66,7 @@ CK_AVX2 CK_INLINE void rows4_avx2(const uint8_t *const row[4], size_t cols, cons
             }
         }
         (void)min_sum;
-        __m128 d = ck_load_4_halves(block, CK2_D);
+        __m128 d = load_d_avx2(block);
         for (int t = 0; t < tokens; t++) {
             ck_act256_row act = ck_act256_view(prepared + (size_t)t * stride, cols);
             __m128 act_d = _mm_set1_ps(act.g[b].d);
@@ -191,7 +196,7 @@ CK_AVX2 static void unpack_avx2(const uint8_t *w, size_t row_bytes, size_t rows,
             }
         }
         for (size_t r = 0; r < 8; r += 4) {
-            _mm_storeu_ps(panel->d[0][half] + at + r, ck_load_4_halves(block + r, CK2_D));
+            _mm_storeu_ps(panel->d[0][half] + at + r, load_d_avx2(block + r));
 #ifdef CK2_DMIN
             _mm_storeu_ps(panel->m[0][half] + at + r, ck_load_4_halves(block + r, CK2_DMIN));
 #endif

@@ -70,6 +70,14 @@ CK_AVX512 CK_INLINE __m512 ck_load_16_halves(const uint8_t *const block[16], siz
     return _mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
 }
 
+// A constant one of four lanes.
+CK_AVX512 CK_INLINE __m128 ck_lane_ps(__m512 x, int lane) {
+    return lane == 0   ? _mm512_castps512_ps128(x)
+           : lane == 1 ? _mm512_extractf32x4_ps(x, 1)
+           : lane == 2 ? _mm512_extractf32x4_ps(x, 2)
+                       : _mm512_extractf32x4_ps(x, 3);
+}
+
 CK_AVX512 CK_INLINE __m512i ck_bytes512(int value) { return _mm512_set1_epi8((char)value); }
 
 // Bits of each byte, shifted left (or right where `left` is negative) and masked.

@@ -23,7 +23,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     unpack_scales(b, out);
 }
 
-CK_PORTABLE_KERNELS(256, ck_block_iq4_xs, 0)
+CK_PORTABLE_KERNELS_256(ck_block_iq4_xs, 0)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
@@ -72,7 +72,6 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 
 #define CK_BLOCK ck_block_iq4_xs
 #define CK_KIND CK_LANE_SCALED
-#define CK_D 0
 #define CK_WIDTH 32
 #define CK_OFFSET_SHIFT 7
 #define CK_PIECES 0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15

@@ -30,7 +30,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     unpack_scales(b, out);
 }
 
-CK_PORTABLE_KERNELS(256, ck_block_q3_K, 0)
+CK_PORTABLE_KERNELS_256(ck_block_q3_K, 0)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
@@ -88,7 +88,6 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 
 #define CK_BLOCK ck_block_q3_K
 #define CK_KIND CK_FLAT_NEGATED
-#define CK_D 108
 #define CK_WIDTH 16
 #define CK_OFFSET_SHIFT 2
 #define CK_PIECES 0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15

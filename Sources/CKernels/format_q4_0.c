@@ -1,5 +1,6 @@
 // Q4_0: 32 values of 4 bits with offset 8 and one scale.
 #include "neon.h"
+#include "parts.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
@@ -12,7 +13,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     out->d = ck_f16(b->d);
 }
 
-CK_PORTABLE_KERNELS(32, ck_block_q4_0, 0)
+CK_PORTABLE_KERNELS_32(ck_block_q4_0, CK_ONE_SCALE)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
@@ -62,7 +63,7 @@ CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
 }
 
 #define CK_NEON_BLOCK ck_block_q4_0
-#define CK_NEON_HAS_MIN 0
+#define CK_NEON_KIND CK_ONE_SCALE
 #include "neon_32.h"
 #endif
 

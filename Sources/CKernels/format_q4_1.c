@@ -1,5 +1,6 @@
 // Q4_1: 32 values of 4 bits, one scale, one minimum.
 #include "neon.h"
+#include "parts.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
@@ -13,7 +14,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     out->m = ck_f16(b->m);
 }
 
-CK_PORTABLE_KERNELS(32, ck_block_q4_1, 1)
+CK_PORTABLE_KERNELS_32(ck_block_q4_1, CK_WITH_MINIMUM)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
@@ -61,7 +62,7 @@ CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
 }
 
 #define CK_NEON_BLOCK ck_block_q4_1
-#define CK_NEON_HAS_MIN 1
+#define CK_NEON_KIND CK_WITH_MINIMUM
 #include "neon_32.h"
 #endif
 

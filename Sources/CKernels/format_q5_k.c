@@ -24,7 +24,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     unpack_scales(b, out);
 }
 
-CK_PORTABLE_KERNELS(256, ck_block_q5_K, 1)
+CK_PORTABLE_KERNELS_256(ck_block_q5_K, 1)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {

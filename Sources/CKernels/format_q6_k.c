@@ -21,7 +21,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked256 *out) {
     unpack_scales(b, out);
 }
 
-CK_PORTABLE_KERNELS(256, ck_block_q6_K, 0)
+CK_PORTABLE_KERNELS_256(ck_block_q6_K, 0)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE void scales_avx2(const uint8_t *block, int16_t scale[16], int16_t min[16]) {
@@ -72,7 +72,6 @@ CK_AVX512 CK_INLINE void decode(const uint8_t *block, __m512i q[4]) {
 
 #define CK_BLOCK ck_block_q6_K
 #define CK_KIND CK_SCALED_OFFSET
-#define CK_D 208
 #define CK_WIDTH 16
 #define CK_OFFSET_SHIFT 5
 #define CK_PIECES 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15

@@ -1,5 +1,6 @@
 // Q8_0: 32 int8 values and one scale.
 #include "neon.h"
+#include "parts.h"
 #include "portable.h"
 #include "strip_avx512.h"
 
@@ -9,7 +10,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     out->d = ck_f16(b->d);
 }
 
-CK_PORTABLE_KERNELS(32, ck_block_q8_0, 0)
+CK_PORTABLE_KERNELS_32(ck_block_q8_0, CK_ONE_SCALE)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
@@ -58,7 +59,7 @@ CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
 }
 
 #define CK_NEON_BLOCK ck_block_q8_0
-#define CK_NEON_HAS_MIN 0
+#define CK_NEON_KIND CK_ONE_SCALE
 #include "neon_32.h"
 #endif
 

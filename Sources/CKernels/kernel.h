@@ -57,7 +57,9 @@ typedef struct ck_format_impl {
 
 extern const ck_format_impl ck_impl_f32, ck_impl_f16, ck_impl_bf16, ck_impl_q8_0, ck_impl_q4_0, ck_impl_q4_1,
     ck_impl_q5_0, ck_impl_q5_1, ck_impl_q2_K, ck_impl_q3_K, ck_impl_q4_K, ck_impl_q5_K, ck_impl_q6_K, ck_impl_iq4_nl,
-    ck_impl_iq4_xs, ck_impl_mxfp4;
+    ck_impl_iq4_xs, ck_impl_mxfp4, ck_impl_iq1_s, ck_impl_iq1_m, ck_impl_iq2_xxs, ck_impl_iq2_xs, ck_impl_iq2_s,
+    ck_impl_iq3_xxs, ck_impl_iq3_s, ck_impl_tq1_0, ck_impl_tq2_0, ck_impl_nvfp4, ck_impl_q1_0,
+    ck_impl_q2_0;
 
 CK_INLINE float ck_float_from_bits(uint32_t bits) {
     float f;

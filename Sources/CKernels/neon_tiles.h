@@ -22,7 +22,7 @@
 
 // Tokens that share weights once they are decoded; even.
 #define CK_TILES_TOKENS 32
-// Blocks of four rows that take part in one step, for 32-value formats.
+// Times 32 columns of four rows that take part in one step, for 32-value formats.
 #define CK_TILES_BLOCKS 8
 
 // Sixteen columns of four rows, in the order of `matrix`:
@@ -38,7 +38,7 @@ typedef struct ck_tiles_rows256 {
     float d[4], dmin[4];
 } ck_tiles_rows256;
 
-// Up to CK_TILES_BLOCKS blocks of four rows.
+// Up to CK_TILES_BLOCKS times 32 columns of four rows.
 typedef struct ck_tiles_rows32 {
     ck_tiles_weights q[CK_TILES_BLOCKS][2];
     float d[CK_TILES_BLOCKS][4], m[CK_TILES_BLOCKS][4];
@@ -50,8 +50,9 @@ typedef void (*ck_tiles_decode32_fn)(const uint8_t *const block[4], size_t block
 // width: columns per scale, 16 or 32.
 void ck_tiles256_neon(const ck_job *job, size_t block_bytes, ck_tiles_decode256_fn decode, int width, int has_min);
 void ck_tiles256_i8mm(const ck_job *job, size_t block_bytes, ck_tiles_decode256_fn decode, int width, int has_min);
-void ck_tiles32_neon(const ck_job *job, size_t block_bytes, ck_tiles_decode32_fn decode, int has_min);
-void ck_tiles32_i8mm(const ck_job *job, size_t block_bytes, ck_tiles_decode32_fn decode, int has_min);
+// parts: how many times 32 columns a block has. kind: of portable.h.
+void ck_tiles32_neon(const ck_job *job, size_t block_bytes, size_t parts, ck_tiles_decode32_fn decode, int kind);
+void ck_tiles32_i8mm(const ck_job *job, size_t block_bytes, size_t parts, ck_tiles_decode32_fn decode, int kind);
 
 // What they use of a thread's scratch memory.
 size_t ck_tiles_scratch_bytes(size_t cols);

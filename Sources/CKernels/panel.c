@@ -21,7 +21,7 @@ static void prefetch_tokens(const ck_tile *tile, size_t count) {
 static void place_tokens(const ck_job *job, size_t block, size_t column, size_t first, size_t count, ck_tile *tile) {
     for (size_t i = 0; i < count; i++) {
         const uint8_t *row = ck_job_act(job, first + i);
-        if (block == 32) {
+        if (block < 256) {
             ck_act32_row act = ck_act32_view(row, job->cols);
             tile->q[i] = act.q + column;
             tile->aux[i] = (const uint8_t *)(act.d + column / 32);
@@ -71,8 +71,8 @@ void ck_panel_matmul(const ck_job *job, size_t block, size_t block_bytes, ck_unp
                 size_t offset = column / block * block_bytes;
                 ptrdiff_t ahead = (ptrdiff_t)panel_bytes;
                 if (column + 256 >= job->cols) ahead = (ptrdiff_t)(rows * job->row_bytes) - (ptrdiff_t)offset;
-                unpack(w + offset, job->row_bytes, rows, columns / block, ahead, &scratch->panel);
-                run_tiles(job, block, column, columns / block, first, tokens, scratch, tiles);
+                unpack(w + offset, job->row_bytes, rows, columns / 32, ahead, &scratch->panel);
+                run_tiles(job, block, column, columns / 32, first, tokens, scratch, tiles);
             }
             for (size_t t = 0; t < tokens; t++) {
                 memcpy(job->y + (first + t) * job->y_stride + r, scratch->acc[t], rows * sizeof(float));

@@ -32,11 +32,12 @@ typedef struct ck_tile {
 } ck_tile;
 
 typedef void (*ck_tile_fn)(const ck_tile *tile);
-// Fills a panel from `rows` (1…32) rows of `blocks` blocks each. Rows past the end repeat the last one.
+// Fills a panel from `rows` (1…32) rows of `blocks` times 32 columns each. Rows past the end repeat the last one.
 // `ahead`: bytes from a row's block to what the next call will read, for prefetching.
 typedef void (*ck_unpack_fn)(const uint8_t *w, size_t row_bytes, size_t rows, size_t blocks, ptrdiff_t ahead,
                              ck_panel *panel);
 
+// block: columns of a block of `block_bytes` bytes; with 256 the activations are Q8_256, else Q8_32.
 // tiles: one function per count of tokens, 1…CK_TILE_TOKENS.
 void ck_panel_matmul(const ck_job *job, size_t block, size_t block_bytes, ck_unpack_fn unpack,
                      const ck_tile_fn tiles[CK_TILE_TOKENS]);

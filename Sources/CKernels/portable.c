@@ -10,18 +10,22 @@ static int32_t dot(const int8_t *a, const int8_t *b, int n) {
     return sum;
 }
 
-void ck_portable_matmul32(const ck_job *job, size_t block_bytes, ck_unpack32_fn unpack, int has_min) {
+void ck_portable_matmul32(const ck_job *job, size_t block_bytes, size_t parts, ck_unpack32_fn unpack, int kind) {
     for (size_t r = 0; r < job->rows; r++) {
         clear(job, r);
         for (size_t b = 0; b < job->cols / 32; b++) {
             ck_unpacked32 block;
-            unpack(job->w + r * job->row_bytes + b * block_bytes, &block);
+            unpack(job->w + r * job->row_bytes + b / parts * block_bytes, b % parts, &block);
             for (size_t t = 0; t < job->tokens; t++) {
                 ck_act32_row act = ck_act32_view(ck_job_act(job, t), job->cols);
                 float *acc = &job->y[t * job->y_stride + r];
-                int32_t sum = dot(block.q, act.q + 32 * b, 32);
-                *acc = fmaf(block.d * act.d[b], (float)sum, *acc);
-                if (has_min) *acc = fmaf(block.m, act.s[b], *acc);
+                if (kind == CK_TWO_SCALES) {
+                    *acc = fmaf(block.d * act.d[b], (float)dot(block.q, act.q + 32 * b, 16), *acc);
+                    *acc = fmaf(block.m * act.d[b], (float)dot(block.q + 16, act.q + 32 * b + 16, 16), *acc);
+                    continue;
+                }
+                *acc = fmaf(block.d * act.d[b], (float)dot(block.q, act.q + 32 * b, 32), *acc);
+                if (kind == CK_WITH_MINIMUM) *acc = fmaf(block.m, act.s[b], *acc);
             }
         }
     }
@@ -48,14 +52,14 @@ void ck_portable_matmul256(const ck_job *job, size_t block_bytes, ck_unpack256_f
     }
 }
 
-void ck_portable_dequantize32(const void *w, size_t cols, float *out, size_t block_bytes, ck_unpack32_fn unpack,
-                              int has_min) {
+void ck_portable_dequantize32(const void *w, size_t cols, float *out, size_t block_bytes, size_t parts,
+                              ck_unpack32_fn unpack, int kind) {
     for (size_t b = 0; b < cols / 32; b++) {
         ck_unpacked32 block;
-        unpack((const uint8_t *)w + b * block_bytes, &block);
+        unpack((const uint8_t *)w + b / parts * block_bytes, b % parts, &block);
         for (int i = 0; i < 32; i++) {
-            float value = block.d * (float)block.q[i];
-            out[32 * b + i] = has_min ? value + block.m : value;
+            float value = (kind == CK_TWO_SCALES && i >= 16 ? block.m : block.d) * (float)block.q[i];
+            out[32 * b + i] = kind == CK_WITH_MINIMUM ? value + block.m : value;
         }
     }
 }

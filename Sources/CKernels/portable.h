@@ -6,7 +6,7 @@
 #include "activations.h"
 #include "blocks.h"
 
-// A block of 32 weights: weight i = d * q[i], plus m where the format has a minimum.
+// 32 weights: weight i = d * q[i], plus m where the format has a minimum; with two scales m is that of the second half.
 typedef struct ck_unpacked32 {
     int8_t q[32];
     float d, m;
@@ -20,13 +20,18 @@ typedef struct ck_unpacked256 {
     float d, dmin;
 } ck_unpacked256;
 
-typedef void (*ck_unpack32_fn)(const void *block, ck_unpacked32 *out);
+// What a 32-value format's m is.
+enum { CK_ONE_SCALE = 0, CK_WITH_MINIMUM = 1, CK_TWO_SCALES = 2 };
+
+// part: which 32 values of a block that has more of them.
+typedef void (*ck_unpack32_fn)(const void *block, size_t part, ck_unpacked32 *out);
 typedef void (*ck_unpack256_fn)(const void *block, ck_unpacked256 *out);
 
-// Per block of 32: acc = fma(d * d_act, Σ q q_act, acc), then with a minimum acc = fma(m, d_act * Σ q_act, acc).
-void ck_portable_matmul32(const ck_job *job, size_t block_bytes, ck_unpack32_fn unpack, int has_min);
-void ck_portable_dequantize32(const void *w, size_t cols, float *out, size_t block_bytes, ck_unpack32_fn unpack,
-                              int has_min);
+// Per 32 columns: acc = fma(d * d_act, Σ q q_act, acc), then with a minimum acc = fma(m, d_act * Σ q_act, acc). With two
+// scales each half has its own step: acc = fma(d * d_act, Σ q q_act, acc), acc = fma(m * d_act, Σ q q_act, acc).
+void ck_portable_matmul32(const ck_job *job, size_t block_bytes, size_t parts, ck_unpack32_fn unpack, int kind);
+void ck_portable_dequantize32(const void *w, size_t cols, float *out, size_t block_bytes, size_t parts,
+                              ck_unpack32_fn unpack, int kind);
 
 // Per block of 256: acc = fma(d * d_act, Σ scale Σ q q_act, acc), then with minima
 // acc = fma(-(dmin * d_act), Σ min Σ q_act, acc). The integer sums stay far below 2^31 for any block bytes.
@@ -34,13 +39,26 @@ void ck_portable_matmul256(const ck_job *job, size_t block_bytes, ck_unpack256_f
 void ck_portable_dequantize256(const void *w, size_t cols, float *out, size_t block_bytes, ck_unpack256_fn unpack,
                                int has_min);
 
-// The functions a format's table entry needs, around its `unpack`. SIZE is 32 or 256.
-#define CK_PORTABLE_KERNELS(SIZE, BLOCK, HAS_MIN)                                                \
+// The functions a format's table entry needs, around its `unpack`.
+#define CK_PORTABLE_KERNELS_256(BLOCK, HAS_MIN)                                                  \
     static void dequantize(const void *w, size_t cols, float *out) {                             \
-        ck_portable_dequantize##SIZE(w, cols, out, sizeof(BLOCK), unpack, HAS_MIN);              \
+        ck_portable_dequantize256(w, cols, out, sizeof(BLOCK), unpack, HAS_MIN);                 \
     }                                                                                            \
     static void matmul_scalar(const ck_job *job) {                                               \
-        ck_portable_matmul##SIZE(job, sizeof(BLOCK), unpack, HAS_MIN);                           \
+        ck_portable_matmul256(job, sizeof(BLOCK), unpack, HAS_MIN);                              \
+    }
+
+// The same of a format of 32 values, with parts.h.
+#define CK_PORTABLE_KERNELS_32(BLOCK, KIND)                                                      \
+    static void unpack_part(const void *block, size_t part, ck_unpacked32 *out) {                \
+        (void)part;                                                                              \
+        unpack(CK_WITH_PART(block, part), out);                                                  \
+    }                                                                                            \
+    static void dequantize(const void *w, size_t cols, float *out) {                             \
+        ck_portable_dequantize32(w, cols, out, sizeof(BLOCK), CK_PARTS, unpack_part, KIND);      \
+    }                                                                                            \
+    static void matmul_scalar(const ck_job *job) {                                               \
+        ck_portable_matmul32(job, sizeof(BLOCK), CK_PARTS, unpack_part, KIND);                   \
     }
 
 // The eight 6-bit scales and minima of Q4_K and Q5_K.

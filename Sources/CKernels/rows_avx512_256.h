@@ -2,8 +2,10 @@
 // format's file defines
 //   CK_BLOCK            its block type
 //   CK_KIND             one of the kinds below
-//   CK_D, CK_DMIN       offsets of the binary16 fields in the block (CK_DMIN only with minima, right behind d)
-//   scales4             __m512i (const uint8_t *const block[4]): 16 scale bytes of each block, one block per lane
+//   CK_D, CK_DMIN       with minima, offsets of the binary16 fields in the block; dmin stands right behind d
+//   load_d_avx2         as avx2_256.h has it
+//   scales4             __m512i (const uint8_t *const block[4]): 16 scale bytes of each block, one block per lane; not
+//                       with CK_UNSCALED
 //   decode              void (const uint8_t *block, __m512i q[4]): the 256 columns of one block as unsigned bytes before
 //                       any scale
 //   CK_PIECES           which 16 columns those are: piece p of the block (columns 16 p …) for each lane of q[0] … q[3]
@@ -16,7 +18,7 @@
 #define CK_AVX512_256_KINDS
 // Weights 0…31; scale bytes 0…7 are the scales, 8…15 the minima of 32-groups.
 #define CK_SCALED_MIN 0
-// Weights w + 32 with w of 6 bits; 16 signed scales.
+// Weights w + 2^CK_OFFSET_SHIFT with w in -64…63; 16 or 8 signed scales.
 #define CK_SCALED_OFFSET 1
 // Weights 0…3; scale byte: 4-bit scale, 4-bit minimum.
 #define CK_FLAT_MIN 2
@@ -24,6 +26,8 @@
 #define CK_FLAT_NEGATED 3
 // Weights w + 128; scale bytes 0…7 are signed. q[0] and q[1] hold the halves of the same groups, q[2] and q[3] too.
 #define CK_LANE_SCALED 4
+// Weights w + 2^CK_OFFSET_SHIFT without scales.
+#define CK_UNSCALED 5
 
 // With three tokens strips are faster.
 #define CK_ROWS_256_TOKENS 2
@@ -61,10 +65,11 @@ CK_AVX512 static void prepare_avx512(const void *act, size_t cols, void *out) {
 #ifdef CK_OFFSET_SHIFT
             const __m512i zero = _mm512_setzero_si512();
             __m512i offset = _mm512_dpbusd_epi32(zero, ck_bytes512(1 << CK_OFFSET_SHIFT), x);
-            // One sum runs over q[0] and q[1], one over q[2] and q[3].
-            if (CK_KIND == CK_LANE_SCALED && i % 2) {
-                __m512i other = _mm512_load_si512(to->offset[i - 1]);
-                _mm512_store_si512(to->offset[i - 1], _mm512_sub_epi32(other, offset));
+            // One sum runs over q[0] and q[1], one over q[2] and q[3], or one over all.
+            const int first = CK_KIND == CK_LANE_SCALED ? i - i % 2 : CK_KIND == CK_UNSCALED ? 0 : i;
+            if (i != first) {
+                __m512i other = _mm512_load_si512(to->offset[first]);
+                _mm512_store_si512(to->offset[first], _mm512_sub_epi32(other, offset));
             } else {
                 _mm512_store_si512(to->offset[i], _mm512_sub_epi32(zero, offset));
             }
@@ -130,6 +135,7 @@ CK_AVX512 CK_INLINE __m256i ck_fold512(__m512i x) {
 CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks, const uint8_t *prepared,
                                       size_t stride, float *out, int tokens) {
     const ck_row_orders orders = row_orders_avx512();
+    (void)orders;
     const __m512i zero = _mm512_setzero_si512();
     __m128 acc[CK_ROWS_256_TOKENS] = {_mm_setzero_ps(), _mm_setzero_ps()};
     for (size_t b = 0; b < blocks; b++) {
@@ -139,6 +145,7 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks
         const ck_row_act256 *x[CK_ROWS_256_TOKENS];
         for (int t = 0; t < tokens; t++) x[t] = (const ck_row_act256 *)(prepared + (size_t)t * stride) + b;
 
+#if CK_KIND != CK_UNSCALED
         const __m512i bytes = scales4(block);
         __m512i scales[2];
         for (int i = 0; i < 2; i++) {
@@ -150,11 +157,23 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks
             scales[i] = _mm512_srai_epi16(scales[i], 8);
 #endif
         }
+#endif
         __m512i total[CK_ROWS_256_TOKENS][4];
 #pragma clang loop unroll(full)
         for (int r = 0; r < 4; r++) {
-            __m512i q[4], scale[2];
+            __m512i q[4];
             decode(block[r], q);
+#if CK_KIND == CK_UNSCALED
+            for (int t = 0; t < tokens; t++) {
+                __m512i sum = _mm512_load_si512(x[t]->offset[0]), more = zero;
+                for (int i = 0; i < 2; i++) {
+                    sum = _mm512_dpbusd_epi32(sum, q[i], _mm512_load_si512(x[t]->q[i]));
+                    more = _mm512_dpbusd_epi32(more, q[2 + i], _mm512_load_si512(x[t]->q[2 + i]));
+                }
+                total[t][r] = _mm512_add_epi32(sum, more);
+            }
+#else
+            __m512i scale[2];
             for (int i = 0; i < 2; i++) {
 #if CK_KIND == CK_LANE_SCALED
                 scale[i] = _mm512_permutexvar_epi32(orders.row[r], scales[i]);
@@ -187,6 +206,7 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks
                 }
                 total[t][r] = sum;
             }
+#endif
         }
 #ifdef CK_DMIN
         const __m128i apart = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
@@ -201,7 +221,7 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t blocks
         const __m512i minima = _mm512_maskz_permutexvar_epi8(even, orders.minimum[1], bytes);
 #endif
 #else
-        const __m128 d = ck_load_4_halves(block, CK_D);
+        const __m128 d = load_d_avx2(block);
 #endif
 #pragma clang loop unroll(full)
         for (int t = 0; t < tokens; t++) {

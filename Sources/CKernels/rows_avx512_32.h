@@ -1,7 +1,7 @@
 // Template: the product for up to four tokens with AVX-512 VNNI, of one 32-value format, four blocks at a time. Before
 // including it, a format's file defines
 //   CK_BLOCK          its block type
-//   CK_OFFSET_SHIFT   its bytes are w + 2^CK_OFFSET_SHIFT; undefined with CK_HAS_MIN
+//   CK_OFFSET_SHIFT   its bytes are w + 2^CK_OFFSET_SHIFT; undefined with CK_HAS_MIN, at most 5 with two scales
 //   CK_HAS_MIN        defined when it has a minimum `m`, a binary16 at byte 2
 //   load_scales       __m512 (const uint8_t *const block[16], size_t offset): the scales of the blocks `offset` bytes on
 //   decode            void (const uint8_t *block, __m512i *low, __m512i *high): the unsigned bytes of four adjoining
@@ -9,7 +9,11 @@
 // or, where a block is a scale of CK_HEAD bytes and sixteen bytes of 4-bit values, instead of decode
 //   decode_nibbles    void (__m512i x, __m512i *low, __m512i *high): the same from the sixteen bytes of each block
 //   head_scales       __m512 (__m512i heads): the scales from dwords that begin with them
+// or, where a block has CK_PARTS times 32 values (parts.h; decode gets four parts of one or more blocks)
+//   row_scales        void (const uint8_t *const block[4], __m512 *d, __m512 *second): dword r of lane i: the scale of 32
+//                     columns i of row r; `second`: with CK_TWO_SCALES_512 that of the second 16 of them
 #include "avx512.h"
+#include "parts.h"
 #include "rows.h"
 
 #ifndef CK_ROW_ACT32
@@ -19,7 +23,9 @@ typedef struct ck_row_act32 {
     int8_t low[64], high[64];
     float d[16];  // lane i: four times d of block i
     union {
-        int32_t offset[16];  // what the offset of the weights adds to the products, negated: where sums begin
+        // What the offset of the weights adds to the products, negated: where sums begin. With two scales: those of `low`
+        // with the lower, those of `high` with the upper sixteen bits.
+        int32_t offset[16];
         float s[16];         // likewise d * sum
     };
 } ck_row_act32;
@@ -44,6 +50,13 @@ CK_AVX512 static void prepare_avx512(const void *act, size_t cols, void *out) {
 #ifndef CK_HAS_MIN
         const __m512i zero = _mm512_setzero_si512(), one = ck_bytes512(1 << CK_OFFSET_SHIFT);
         __m512i offset = _mm512_dpbusd_epi32(zero, one, _mm512_load_si512(to->low));
+#ifdef CK_TWO_SCALES_512
+        __m512i second = _mm512_dpbusd_epi32(zero, one, _mm512_load_si512(to->high));
+        second = _mm512_slli_epi32(_mm512_sub_epi32(zero, second), 16);
+        offset = _mm512_mask_mov_epi16(second, 0x55555555, _mm512_sub_epi32(zero, offset));
+        _mm512_store_si512(to->offset, offset);
+        continue;
+#endif
         offset = _mm512_dpbusd_epi32(offset, one, _mm512_load_si512(to->high));
         _mm512_store_si512(to->offset, _mm512_sub_epi32(zero, offset));
 #endif
@@ -65,13 +78,17 @@ CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t block
     }
     __m512 d = head_scales(ck_heads(bytes, CK_HEAD));
 #else
-    const uint8_t *each[16];  // [block][row]
 #pragma clang loop unroll(full)
-    for (int r = 0; r < 4; r++) {
-        decode(block[r], &low[r], &high[r]);
-        for (int b = 0; b < 4; b++) each[4 * b + r] = block[r] + (size_t)b * sizeof(CK_BLOCK);
-    }
+    for (int r = 0; r < 4; r++) decode(block[r], &low[r], &high[r]);
+#if CK_PARTS > 1
+    __m512 d, second_d;
+    row_scales(block, &d, &second_d);
+    (void)second_d;
+#else
+    const uint8_t *each[16];  // [block][row]
+    for (int i = 0; i < 16; i++) each[i] = block[i % 4] + (size_t)(i / 4) * sizeof(CK_BLOCK);
     __m512 d = load_scales(each, 0);
+#endif
 #endif
 #ifdef CK_HAS_MIN
     __m512 m = ck_load_16_halves(each, 2);
@@ -80,6 +97,22 @@ CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t block
     for (int t = 0; t < tokens; t++) {
         const ck_row_act32 *a = (const ck_row_act32 *)(prepared + (size_t)t * stride);
         __m512i x0 = _mm512_load_si512(a->low), x1 = _mm512_load_si512(a->high), p[4];
+#ifdef CK_TWO_SCALES_512
+        __m512i offsets = _mm512_load_si512(a->offset), more[4];
+        for (int r = 0; r < 4; r++) {
+            p[r] = _mm512_dpbusd_epi32(_mm512_srai_epi32(_mm512_slli_epi32(offsets, 16), 16), low[r], x0);
+            more[r] = _mm512_dpbusd_epi32(_mm512_srai_epi32(offsets, 16), high[r], x1);
+        }
+        __m512 act_d = _mm512_load_ps(a->d), first = _mm512_mul_ps(d, act_d), second = _mm512_mul_ps(second_d, act_d);
+        __m512 low_sum = _mm512_cvtepi32_ps(ck_sum_lanes4(p[0], p[1], p[2], p[3]));
+        __m512 high_sum = _mm512_cvtepi32_ps(ck_sum_lanes4(more[0], more[1], more[2], more[3]));
+#pragma clang loop unroll(full)
+        for (int b = 0; b < 4; b++) {
+            if (blocks <= (size_t)b) continue;
+            acc[t] = _mm_fmadd_ps(ck_lane_ps(first, b), ck_lane_ps(low_sum, b), acc[t]);
+            acc[t] = _mm_fmadd_ps(ck_lane_ps(second, b), ck_lane_ps(high_sum, b), acc[t]);
+        }
+#else
 #pragma clang loop unroll(full)
         for (int r = 0; r < 4; r++) {
 #ifdef CK_HAS_MIN
@@ -109,6 +142,7 @@ CK_AVX512 CK_INLINE void step_avx512(const uint8_t *const block[4], size_t block
         NEXT_BLOCK(3)
 #undef NEXT_BLOCK
 #undef MINIMUM
+#endif
     }
 }
 
@@ -119,17 +153,19 @@ CK_AVX512 CK_INLINE void rows4_avx512(const uint8_t *const row[4], size_t cols, 
     size_t blocks = cols / 32, b = 0;
     const uint8_t *block[4];
     for (; b + 4 <= blocks; b += 4) {
-        for (int r = 0; r < 4; r++) block[r] = row[r] + b * sizeof(CK_BLOCK);
-        ck_prefetch_rows(row[0], blocks * sizeof(CK_BLOCK), b * sizeof(CK_BLOCK), 4 * sizeof(CK_BLOCK));
+        const size_t at = b / CK_PARTS * sizeof(CK_BLOCK);
+        for (int r = 0; r < 4; r++) block[r] = row[r] + at;
+        ck_prefetch_rows(row[0], blocks / CK_PARTS * sizeof(CK_BLOCK), at, 4 / CK_PARTS * sizeof(CK_BLOCK));
         step_avx512(block, 4, prepared + b / 4 * sizeof(ck_row_act32), stride, acc, tokens);
     }
     if (b < blocks) {
 #ifdef CK_HEAD
         for (int r = 0; r < 4; r++) block[r] = row[r] + b * sizeof(CK_BLOCK);
 #else
-        uint8_t copy[4][4 * sizeof(CK_BLOCK)] = {0};
+        uint8_t copy[4][4 / CK_PARTS * sizeof(CK_BLOCK)] = {0};
         for (int r = 0; r < 4; r++) {
-            memcpy(copy[r], row[r] + b * sizeof(CK_BLOCK), (blocks - b) * sizeof(CK_BLOCK));
+            const size_t at = b / CK_PARTS * sizeof(CK_BLOCK), bytes = (blocks - b) / CK_PARTS * sizeof(CK_BLOCK);
+            memcpy(copy[r], row[r] + at, bytes);
             block[r] = copy[r];
         }
 #endif

@@ -24,7 +24,7 @@ static void place_tokens(const ck_job *job, size_t block, size_t first, size_t t
     for (size_t t = 0; t < tokens; t++) {
         const uint8_t *row = ck_job_act(job, first + t);
         scratch->q[t] = (const int8_t *)row;
-        scratch->aux[t] = block == 32 ? (const uint8_t *)ck_act32_view(row, job->cols).d
+        scratch->aux[t] = block < 256 ? (const uint8_t *)ck_act32_view(row, job->cols).d
                                       : (const uint8_t *)ck_act256_view(row, job->cols).g;
     }
 }
@@ -51,9 +51,10 @@ static void run_tiles(const ck_job *job, const ck_strip_code *code, const ck_str
         .q = scratch->q,
         .aux = scratch->aux,
         .q_offset = column,
-        .aux_offset = code->block == 32 ? column / 32 * sizeof(float) : column / 256 * sizeof(ck_act256),
+        .aux_offset = code->block < 256 ? column / 32 * sizeof(float) : column / 256 * sizeof(ck_act256),
         .s_offset = array_bytes,
         .nsum_offset = 2 * array_bytes,
+        .first_offset = 3 * array_bytes,
     };
     size_t count = next_count(tokens);
     for (size_t t = 0; t < tokens;) {
@@ -102,8 +103,8 @@ static void multiply(const ck_job *job, const ck_strip_code *code, const uint8_t
         }
     }
     for (size_t column = 0; column < job->cols; column += 256) {
-        size_t blocks = (job->cols - column < 256 ? job->cols - column : 256) / code->block;
-        size_t bytes = blocks * code->block_bytes, offset = column / code->block * code->block_bytes;
+        size_t columns = job->cols - column < 256 ? job->cols - column : 256, blocks = columns / 32;
+        size_t bytes = columns / code->block * code->block_bytes, offset = column / code->block * code->block_bytes;
         // In two parts: all at once they would hold every buffer for what misses the first level.
         if (near) prefetch_strips(w, rows, job->row_bytes, offset, offset + bytes / 2);
         for (size_t s = 0; s < strips; s++) {
@@ -138,7 +139,7 @@ static void place_rows(const ck_job *job, size_t first, const uint8_t **row) {
 
 // At most CK_STRIP_TOKENS tokens: two strips take turns, each packed while the other one is multiplied.
 static void multiply_few(const ck_job *job, const ck_strip_code *code, strip_scratch *scratch) {
-    const size_t blocks = 256 / code->block, bytes = blocks * code->block_bytes;
+    const size_t blocks = 8, bytes = code->block_bytes;
     ck_strip_next *next = &scratch->next;
     place_tokens(job, code->block, 0, job->tokens, scratch);
     for (size_t t = 0; t < job->tokens; t++) {

@@ -28,7 +28,7 @@ typedef struct ck_strip_job {
     const int8_t *const *q;         // each token's int8 values
     const uint8_t *const *aux;      // Q8_32: each token's d; Q8_256: its ck_act256
     size_t q_offset, aux_offset;    // bytes from there to the strip's first column
-    size_t s_offset, nsum_offset;   // Q8_32: bytes from d to s and to nsum
+    size_t s_offset, nsum_offset, first_offset;  // Q8_32: bytes from d to s, to nsum and to nsum_first
     float *acc;                     // [token][16], read and written
 } ck_strip_job;
 
@@ -52,8 +52,8 @@ typedef void (*ck_strip_packing_fn)(const ck_strip_job *job, ck_strip_next *next
 
 // The code of one format.
 typedef struct ck_strip_code {
-    size_t block, block_bytes;
-    // Fills all of a strip but `bytes` from `blocks` blocks of each row: one of 256 values, or one to eight of 32.
+    size_t block, block_bytes;  // with 256 columns to a block activations are Q8_256, else Q8_32
+    // Fills all of a strip but `bytes` from each row: from one block of 256 values, or from `blocks` times 32, at most 8.
     void (*pack)(const uint8_t *const row[CK_STRIP_ROWS], size_t blocks, ck_strip *strip);
     // Fills `bytes`; more than `packed_tokens` tokens are worth it.
     void (*unpack)(ck_strip *strip);

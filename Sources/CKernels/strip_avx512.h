@@ -54,6 +54,17 @@ CK_AVX512 CK_INLINE void ck_transpose_rows(__m512i x[4]) {
     x[3] = _mm512_unpackhi_epi64(b, d);
 }
 
+// Sixteen bytes at `offset` of sixteen rows: four vectors.
+CK_AVX512 CK_INLINE void ck_pack_dwords(const uint8_t *const row[16], size_t offset, uint8_t (*q)[64]) {
+    __m512i x[4];
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *const *p = row + i;
+        x[i] = ck_load_lanes(p[0] + offset, p[4] + offset, p[8] + offset, p[12] + offset);
+    }
+    ck_transpose_rows(x);
+    for (int i = 0; i < 4; i++) _mm512_store_si512(q[i], x[i]);
+}
+
 // `count` groups of four bytes at `offset` of sixteen rows, at most 16; 64 bytes are read.
 CK_AVX512 CK_INLINE void ck_pack_bytes(const uint8_t *const row[16], size_t offset, int count, uint8_t (*q)[64]) {
     __m512i x[16];

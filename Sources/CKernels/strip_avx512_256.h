@@ -1,6 +1,7 @@
 // Template: the strips of one 256-value format with AVX-512 VNNI. Before including it, a format's file defines
 //   CK_BLOCK         its block type
-//   CK_D, CK_DMIN    offsets of the binary16 fields in the block (CK_DMIN only with minima, right behind d)
+//   CK_D, CK_DMIN    with minima, offsets of the binary16 fields in the block; dmin stands right behind d
+//   load_d_avx2      as avx2_256.h has it
 //   CK_WIDTH         columns per scale, 16 or 32
 //   scales4          __m512i (const uint8_t *const block[4]): 16 scale bytes of each block, one block per lane
 //   CK_STRIP_VECTORS packed vectors, each of four bytes of every row: the block's bytes in pieces of 64, the last one of
@@ -9,8 +10,13 @@
 //   columns          __m512i (const ck_strip *, int half, int group, int k): columns 4 k … of 32-column group `group`
 //                    (0…3) of a half as unsigned bytes; all but `half` are constants
 //   CK_KIND          as rows_avx512_256.h says, with these bytes: CK_SCALED_MIN w, CK_SCALED_OFFSET w + 32,
-//                    CK_LANE_SCALED w + 128, CK_FLAT_MIN scale * w, CK_FLAT_NEGATED 128 - scale * w
+//                    CK_LANE_SCALED w + 128, CK_FLAT_MIN scale * w, CK_FLAT_NEGATED 128 - scale * w,
+//                    CK_UNSCALED w + 128
 //   CK_PACKED_TOKENS CK_ALWAYS_PACKED or CK_SELDOM_PACKED
+//
+// Of a format of kind CK_SCALED_OFFSET or CK_UNSCALED whose columns are not easily told apart in packed bytes the file
+// defines CK_DECODED instead of the four about packing: its strips are always unpacked, from what `decode` of
+// rows_avx512_256.h returns in the order of the columns with an offset of 64.
 #include "strip_avx512.h"
 
 #if CK_KIND == CK_SCALED_MIN
@@ -35,12 +41,14 @@ CK_AVX512 CK_INLINE void pack_scales(const uint8_t *const row[16], ck_strip *str
 }
 #else
 CK_AVX512 CK_INLINE void pack_scales(const uint8_t *const row[16], ck_strip *strip) {
+#if CK_KIND != CK_UNSCALED
     __m512i x[4];
     for (int i = 0; i < 4; i++) {
         const uint8_t *block[4] = {row[i], row[4 + i], row[8 + i], row[12 + i]};
         x[i] = scales4(block);
     }
     ck_transpose_rows(x);
+#endif
 #if CK_KIND == CK_SCALED_OFFSET || CK_KIND == CK_LANE_SCALED
     for (int g = 0; g < 256 / CK_WIDTH; g++) {
         _mm512_store_si512(strip->scale[g], ck_signed_byte(x[g / 4], g % 4));
@@ -69,11 +77,34 @@ CK_AVX512 CK_INLINE void pack_scales(const uint8_t *const row[16], ck_strip *str
     _mm512_store_ps(strip->d[0], ck_lower_halves(d));
     _mm512_store_ps(strip->m[0], ck_lower_halves(_mm512_srli_epi32(d, 16)));
 #else
-    _mm512_store_ps(strip->d[0], ck_load_16_halves(row, CK_D));
+    for (int i = 0; i < 16; i += 4) _mm_store_ps(strip->d[0] + i, load_d_avx2(row + i));
 #endif
 }
 #endif
 
+#ifdef CK_DECODED
+// Bytes w + 128, which is the offset of nsum32 and four times that of nsum16.
+CK_AVX512 static void pack_avx512(const uint8_t *const row[16], size_t blocks, ck_strip *strip) {
+    (void)blocks;
+    pack_scales(row, strip);
+    __m512i q[4][16];
+#pragma clang loop unroll(disable)
+    for (int r = 0; r < 16; r++) {
+        __m512i x[4];
+        decode(row[r], x);
+        for (int i = 0; i < 4; i++) q[i][r] = _mm512_add_epi8(x[i], ck_bytes512(64));
+    }
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < 4; i++) {
+        ck_transpose16(q[i]);
+        for (int k = 0; k < 16; k++) _mm512_store_si512(strip->bytes[16 * i + k], q[i][k]);
+    }
+}
+
+static void unpack_avx512(ck_strip *strip) { (void)strip; }
+
+#define CK_PACKED_TOKENS 0
+#else
 enum { piece_count = (CK_STRIP_VECTORS + 15) / 16 };
 
 CK_INLINE int piece_vectors(int piece) {
@@ -119,17 +150,22 @@ CK_AVX512 static void unpack_avx512(ck_strip *strip) {
     }
 }
 
+#endif
+
 // Columns 4 k … of a 32-column group.
 CK_AVX512 CK_INLINE __m512i columns_avx512(const ck_strip *strip, int half, int group, int k, int unpacked) {
-    if (unpacked) return _mm512_load_si512(strip->bytes[32 * half + 8 * group + k]);
-    return columns(strip, half, group, k);
+#ifndef CK_DECODED
+    if (!unpacked) return columns(strip, half, group, k);
+#endif
+    (void)unpacked;
+    return _mm512_load_si512(strip->bytes[32 * half + 8 * group + k]);
 }
 
 // total[t] += the products of `groups` groups of 32 columns; groups of CK_WIDTH columns are summed, scaled and added as
 // integers.
 CK_AVX512 CK_INLINE void multiply_avx512(const ck_strip *strip, int half, int group, int groups, const int8_t *const *q,
                                          const ck_act256 *const *act, __m512i *total, int tokens, int unpacked) {
-#if CK_KIND == CK_FLAT_MIN || CK_KIND == CK_FLAT_NEGATED
+#if CK_KIND == CK_FLAT_MIN || CK_KIND == CK_FLAT_NEGATED || CK_KIND == CK_UNSCALED
     (void)act;
 #pragma clang loop unroll(full)
     for (int k = 0; k < 8 * groups; k++) {
@@ -148,6 +184,9 @@ CK_AVX512 CK_INLINE void multiply_avx512(const ck_strip *strip, int half, int gr
 #if CK_KIND == CK_SCALED_OFFSET || CK_KIND == CK_LANE_SCALED
                 const int g = (128 * half + 32 * (group + i) + 4 * first) / CK_WIDTH;
                 sum[i][t] = ck_broadcast512((CK_WIDTH == 16 ? act[t]->nsum16 : act[t]->nsum32) + g);
+#ifdef CK_DECODED
+                if (CK_WIDTH == 16) sum[i][t] = _mm512_slli_epi32(sum[i][t], 2);
+#endif
 #else
                 (void)act;
                 sum[i][t] = _mm512_setzero_si512();
@@ -177,9 +216,13 @@ CK_AVX512 CK_INLINE void multiply_avx512(const ck_strip *strip, int half, int gr
 #endif
 }
 
+#ifdef CK_DECODED
+#define PACK_AND_MULTIPLY(I, GROUPS) (void)next;
+#else
 #define PACK_AND_MULTIPLY(I, GROUPS)                                                              \
     pack_part_avx512(next, I, GROUPS);                                                            \
     multiply_avx512(strip, I / 4, I % 4, GROUPS, q, act, total, tokens, unpacked);
+#endif
 
 // One strip, while the next one is packed where `packs`; one float step at the end.
 CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int unpacked, int packs,
@@ -193,7 +236,7 @@ CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int u
         const ck_strip_act256 *near = packs ? (const ck_strip_act256 *)next->act + t : NULL;
         q[t] = packs ? near->q : job->q[t] + job->q_offset;
         act[t] = packs ? &near->g : (const ck_act256 *)(job->aux[t] + job->aux_offset);
-#if CK_KIND == CK_FLAT_NEGATED
+#if CK_KIND == CK_FLAT_NEGATED || CK_KIND == CK_UNSCALED
         total[t] = ck_broadcast512(&act[t]->nsum256);
 #else
         total[t] = _mm512_setzero_si512();
@@ -241,10 +284,14 @@ CK_AVX512 CK_INLINE void strip_avx512(const ck_strip_job *job, int tokens, int u
     }
 }
 
+#ifdef CK_DECODED
+CK_STRIP_CODE(256)
+#else
 // Fewer tokens go by rows.
 CK_STRIP_PACKING_TILE(3) CK_STRIP_PACKING_TILE(4) CK_STRIP_PACKING_TILE(5)
 CK_STRIP_PACKING_TILE(6) CK_STRIP_PACKING_TILE(7) CK_STRIP_PACKING_TILE(8)
 CK_STRIP_CODE(256, .packing = {NULL, NULL, packing_3, packing_4, packing_5, packing_6, packing_7, packing_8})
+#endif
 
 static void matmul_avx512(const ck_job *job) {
     if (job->tokens <= CK_ROWS_256_TOKENS) {

@@ -7,6 +7,7 @@
 //   load_scales_avx2   __m128 (const uint8_t *const block[4]): of the same block of four rows
 //   load_scales, head_scales   as rows_avx512_32.h wants them
 #include "neon.h"
+#include "parts.h"
 #include "portable.h"
 
 static const int8_t values[16] = {CK_TABLE_VALUES};
@@ -22,7 +23,7 @@ CK_INLINE void unpack(const void *p, ck_unpacked32 *out) {
     out->d = scale(b);
 }
 
-CK_PORTABLE_KERNELS(32, CK_TABLE_BLOCK, 0)
+CK_PORTABLE_KERNELS_32(CK_TABLE_BLOCK, CK_ONE_SCALE)
 
 #if defined(CK_X86)
 CK_AVX2 CK_INLINE __m256i decode_avx2(const uint8_t *block) {
@@ -71,6 +72,6 @@ CK_NEON CK_INLINE void decode_neon(const uint8_t *block, int8x16_t q[2]) {
 }
 
 #define CK_NEON_BLOCK CK_TABLE_BLOCK
-#define CK_NEON_HAS_MIN 0
+#define CK_NEON_KIND CK_ONE_SCALE
 #include "neon_32.h"
 #endif

@@ -44,6 +44,8 @@ package enum GGUFError: Error, Equatable {
     case misalignedTensor(tensor: String, offset: UInt64, alignment: Int)
     case tensorOutOfFile(tensor: String, offset: UInt64, byteCount: Int, available: Int)
     case overlappingTensors(String, String)
+    /// Q2_0 as a fork wrote it before ggml took over the number: 34 bytes for 128 values instead of 18 for 64.
+    case groupsOf128(tensor: String)
 
     // Split files
     case splitName(path: String, expected: String)
@@ -112,6 +114,9 @@ extension GGUFError: CustomStringConvertible {
             "tensor \(quoted(tensor)): \(byteCount) bytes at offset \(offset) of a data section of \(available) bytes"
         case .overlappingTensors(let first, let second):
             "tensors \(quoted(first)) and \(quoted(second)) overlap"
+        case .groupsOf128(let tensor):
+            "tensor \(quoted(tensor)) is Q2_0 in its older layout, one scale for 128 values, which a fork of llama.cpp "
+                + "wrote under the number that now means one for 64: the model must be converted anew"
         case .splitName(let path, let expected):
             "\(quoted(path)) is one part of a split file, but is not named \(quoted(expected))"
         case .split(let path, let key, let found, let expected):

@@ -183,6 +183,9 @@ struct GGUFParser {
                 throw .misalignedTensor(tensor: entry.name, offset: entry.offset, alignment: alignment)
             }
             guard entry.offset <= UInt64(available), entry.byteCount <= available - Int(entry.offset) else {
+                if entry.offset <= UInt64(available) {
+                    try checkGroups(entry.name, entry.type, entry.byteCount, room: available - Int(entry.offset))
+                }
                 throw .tensorOutOfFile(
                     tensor: entry.name, offset: entry.offset, byteCount: entry.byteCount, available: available)
             }
@@ -225,8 +228,18 @@ struct GGUFParser {
         let sorted = tensors.sorted { $0.fileOffset < $1.fileOffset }
         for (first, second) in zip(sorted, sorted.dropFirst())
         where first.fileOffset + first.byteCount > second.fileOffset {
+            try checkGroups(first.name, first.type, first.byteCount, room: second.fileOffset - first.fileOffset)
             throw .overlappingTensors(first.name, second.name)
         }
+    }
+
+    /// A tensor has too little room: does it fit in the older layout of its type?
+    private func checkGroups(
+        _ name: String, _ type: GGUFTensorType, _ byteCount: Int, room: Int
+    ) throws(GGUFError) {
+        // 17 bytes instead of 18 for 64 values.
+        guard type == .q2_0, byteCount % 36 == 0, byteCount / 18 * 17 <= room else { return }
+        throw .groupsOf128(tensor: name)
     }
 
     // MARK: Primitives

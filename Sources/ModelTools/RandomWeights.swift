@@ -80,6 +80,21 @@ struct RandomWeights {
             equalScalesAndMinima(block)
             storeScale(deviation / (36.5 * 9.23), minimum: 15.5, in: block, at: 0)
         case .q6_K: storeHalf(deviation / (73.9 * 18.5), in: block, at: 208)
+        // Odd scales up to 31 and 15 have root mean squares of 18.5 and 9.2; those of levels are of the codebooks.
+        case .iq2_XXS, .iq2_XS, .iq2_S: storeHalf(deviation * 8 / (18.5 * 21), in: block, at: 0)
+        case .iq3_XXS: storeHalf(deviation * 4 / (18.5 * 27), in: block, at: 0)
+        case .iq3_S: storeHalf(deviation / (18.5 * 6.9), in: block, at: 0)
+        case .iq1_S: storeHalf(deviation / (9.2 * 0.75), in: block, at: 0)
+        case .iq1_M:
+            let bits = (deviation / (9.2 * 0.75)).halfBits
+            for word in 0..<4 {
+                block[49 + 2 * word] = block[49 + 2 * word] & 15 | UInt8(bits >> UInt16(4 * word) & 15) << 4
+            }
+        case .q1_0: storeHalf(deviation, in: block, at: 0)
+        case .q2_0: storeHalf(deviation / 1.22, in: block, at: 0)
+        case .tq2_0: storeHalf(deviation / 1.22, in: block, at: 64)
+        case .tq1_0: storeHalf(deviation / 0.82, in: block, at: 52)
+        case .nvfp4: for index in 0..<4 { block[index] = NVFP4Fit.nearestScale(deviation / 2.93) }
         default: preconditionFailure("no random weights of type \(type)")
         }
     }

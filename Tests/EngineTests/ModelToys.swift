@@ -390,6 +390,24 @@ extension SeededRandom {
                 half(80, s / 10)
                 half(82, 1.5 * s / 10)
             case "Q3_K": half(108, s / 40)
+            case "IQ2_XXS", "IQ2_XS", "IQ2_S": half(0, s / 49)
+            case "IQ3_XXS": half(0, s / 125)
+            case "IQ3_S": half(0, s / 128)
+            case "IQ1_S": half(0, s / 7)
+            case "IQ1_M":
+                let bits = halfBits(s / 7)
+                for word in 0..<4 {
+                    let at = start + 49 + 2 * word
+                    bytes[at] = bytes[at] & 15 | UInt8(bits >> UInt16(4 * word) & 15) << 4
+                }
+            case "TQ1_0": half(52, s / 0.8)
+            case "TQ2_0": half(64, s / 1.2)
+            case "Q1_0": half(0, s)
+            case "Q2_0": half(0, s / 1.2)
+            case "NVFP4":
+                // A power of two and eighths; so large that half of it is no subnormal number.
+                let exponent = UInt8(max(2, (s / 3).exponent + 7))
+                for index in 0..<4 { bytes[start + index] = exponent << 3 | UInt8(((s / 3).significand - 1) * 8) }
             case "Q4_K":
                 half(0, s / 200)
                 half(2, 7.5 * s / 200)

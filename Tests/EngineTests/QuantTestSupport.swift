@@ -122,6 +122,8 @@ final class QuantCase {
                     bytes[start + offset] = byte & 0x83 | (format.isWideExponent ? 0x3c : 0x20)
                 }
             }
+            // Its upper half is the highest quarter of a binary16.
+            if format.type == .iq1_M { bytes[start + 55] = bytes[start + 55] & 0x8f | 0x20 }
             if format.type == .mxfp4 { bytes[start] = UInt8.random(in: 118...126, using: &random) }
         }
         return bytes
@@ -152,11 +154,15 @@ extension QuantFormat {
     var highScaleBytes: [Int] {
         switch type {
         case .f32: [3]
-        case .f16, .bf16, .q8_0, .q4_0, .q5_0, .iq4_NL, .iq4_XS: [1]
+        case .f16, .bf16, .q8_0, .q4_0, .q5_0, .iq4_NL, .iq4_XS, .iq1_S, .iq2_XXS, .iq2_XS, .iq2_S, .iq3_XXS, .iq3_S,
+            .q1_0, .q2_0:
+            [1]
         case .q4_1, .q5_1, .q4_K, .q5_K: [1, 3]
         case .q2_K: [81, 83]
         case .q3_K: [109]
         case .q6_K: [209]
+        case .tq1_0: [53]
+        case .tq2_0: [65]
         default: []
         }
     }
@@ -167,6 +173,8 @@ extension QuantFormat {
     var testColumns: [Int] {
         switch block {
         case 256: [256, 512, 1280]
+        case 128: [128, 256, 384, 1152]
+        case 64: [64, 128, 192, 320, 576]
         case 32: [32, 96, 128, 256, 288, 544]
         default: [1, 7, 16, 33, 100, 272]
         }

@@ -244,14 +244,21 @@ static int check_attention(ck_isa isa) {
 }
 
 static int check_all(ck_isa isa) {
-    static const size_t by_block[3][6] = {{1, 7, 16, 33, 100, 272}, {32, 96, 128, 288, 544, 1056}, {256, 512, 1280}};
+    static const struct { uint32_t block; size_t cols[6]; } shapes[] = {
+        {1, {1, 7, 16, 33, 100, 272}}, {32, {32, 96, 128, 288, 544, 1056}}, {64, {64, 128, 192, 320, 576, 1088}},
+        {128, {128, 256, 384, 640, 1152}}, {256, {256, 512, 1280}},
+    };
     int passed = 0, failed = check_halves();
     state = 1;
     digest = 0xcbf29ce484222325u;
     for (size_t i = 0; i < ck_format_count(); i++) {
         const ck_format *f = ck_format_at(i);
-        const size_t *cols = by_block[f->block == 1 ? 0 : f->block == 32 ? 1 : 2];
-        for (int c = 0; c < 6 && cols[c]; c++) {
+        const size_t *cols = NULL;
+        for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+            if (shapes[k].block == f->block) cols = shapes[k].cols;
+        }
+        if (!cols) printf("%s: no shapes for blocks of %u\n", f->name, f->block), failed++;
+        for (int c = 0; cols && c < 6 && cols[c]; c++) {
             for (int fill = 0; fill < FILLS; fill++) check(isa, f, cols[c], fill) ? failed++ : passed++;
         }
     }

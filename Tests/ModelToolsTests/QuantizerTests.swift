@@ -43,22 +43,83 @@ import Testing
         let directory = try TemporaryDirectory()
         let path = try source().write(to: directory)
         let target = directory.path("out.gguf")
-        try quantize(path, to: target, name)
-        let (before, after) = (try GGUFFile(path: path), try GGUFFile(path: target))
-        #expect(after.tensors.map { $0.name } == before.tensors.map { $0.name })
+        let before = try GGUFFile(path: path)
+        let mixture = try mixture(name)
+        if mixture.needsImportance {
+            let importance = try importance(for: before, in: directory)
+            let quantizer = try Quantizer(
+                before, plan: try QuantizePlan(before, mixture: mixture), importance: importance, threads: 2)
+            try quantizer.write(to: target) { _, _ in true }
+        } else {
+            try quantize(path, to: target, name)
+        }
+        let after = try GGUFFile(path: target)
+        #expect(
+            after.tensors.map { $0.name }.filter { !$0.hasSuffix(".scale") } == before.tensors.map { $0.name })
         #expect(after.metadata["general.file_type"]?.int == GGUFFileType.number(name))
         #expect(after.metadata["llama.block_count"]?.int == 1)
         #expect(after.tensor("output_norm.weight")?.type == .f32)
         #expect(after.tensor("blk.0.ffn_gate_inp.weight")?.type == .f32)
-        for tensor in after.tensors {
+        for tensor in after.tensors where !tensor.name.hasSuffix(".scale") {
             let format = try #require(QuantFormat.find(tensor.type))
             let original = try #require(before.tensor(tensor.name))
             let expected = try #require(QuantFormat.find(.f32)).dequantize(row: Array(original.bytes))
-            let found = format.dequantize(row: Array(tensor.bytes))
+            var found = format.dequantize(row: Array(tensor.bytes))
+            if tensor.type == .nvfp4 {
+                let factors = try #require(after.tensor(tensor.name.replacing(".weight", with: ".scale"))).floats
+                #expect(factors.count == tensor.dimensions.dropFirst(2).reduce(1, *))
+                let member = found.count / factors.count
+                found = found.enumerated().map { $1 * factors[$0 / member] }
+            }
             let error = zip(expected, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
             let energy = expected.reduce(0) { $0 + $1 * $1 }
-            #expect(error / energy < (name.hasPrefix("Q2") ? 0.1 : 0.04), "\(tensor.name) \(tensor.type)")
+            #expect(error / energy < Self.bound(tensor.type), "\(tensor.name) \(tensor.type) \(error / energy)")
         }
+    }
+
+    /// What is lost of even numbers at most: with k levels 1 / k² at best.
+    private static func bound(_ type: GGUFTensorType) -> Float {
+        switch type {
+        case .iq1_S, .iq1_M: 0.35
+        case .q1_0: 0.3
+        case .iq2_XXS, .iq2_XS, .iq2_S, .tq1_0, .tq2_0, .q2_0: 0.2
+        case .q2_K, .iq3_XXS, .iq3_S: 0.1
+        default: 0.04
+        }
+    }
+
+    /// Says that every fifth column of every matrix matters more.
+    private func importance(for file: GGUFFile, in directory: TemporaryDirectory) throws -> ImportanceMatrix {
+        var matrix = ToyFile()
+        matrix["general.type"] = .string("imatrix")
+        for tensor in file.tensors where QuantizePlan.isQuantizable(tensor) {
+            let experts = tensor.dimensions.dropFirst(2).reduce(1, *)
+            let count = tensor.dimensions[0] * experts
+            matrix.floats(
+                tensor.name + ".in_sum2", [tensor.dimensions[0], experts], (0..<count).map { $0 % 5 == 0 ? 2 : 1 })
+            matrix.floats(tensor.name + ".counts", [1, experts], [Float](repeating: 1, count: experts))
+        }
+        return try ImportanceMatrix(path: try matrix.write(to: directory, name: "importance.gguf"))
+    }
+
+    /// With so few bits nothing useful comes without knowing which columns matter; what needs it is named before work
+    /// begins. The embedding table and the output are another matter: no calibration sees their inputs.
+    @Test(arguments: QuantMixture.all.filter(\.needsImportance))
+    func tinyFormatsAskForAnImportanceMatrix(mixture: QuantMixture) throws {
+        let directory = try TemporaryDirectory()
+        let file = try GGUFFile(path: try source().write(to: directory))
+        let plan = try QuantizePlan(file, mixture: mixture)
+        #expect {
+            try Quantizer(file, plan: plan, threads: 1)
+        } throws: { error in
+            guard case QuantizeError.noImportance(let tensor, _) = error else { return false }
+            return tensor.hasPrefix("blk.0.")
+        }
+        var exceptions = QuantizePlan.Exceptions()
+        exceptions.output = .iq2_XXS
+        exceptions.embedding = .iq3_XXS
+        let other = try QuantizePlan(file, mixture: try self.mixture("Q4_K_M"), exceptions: exceptions)
+        #expect(throws: Never.self) { try Quantizer(file, plan: other, threads: 1) }
     }
 
     @Test func threadsDoNotChangeTheFile() throws {

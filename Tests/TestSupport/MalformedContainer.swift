@@ -129,6 +129,13 @@ extension MalformedCorpus {
             changed("same bytes twice", ["overlappingTensors"]) { $0.tensors[2].offset = 0 },
             changed("last row shared", ["overlappingTensors"]) { $0.tensors[0].dimensions = [4, 5] },
             changed("one tensor around all others", ["overlappingTensors"]) { $0.tensors[0].dimensions = [42] },
+            changed("Q2_0 with groups of 128", ["groupsOf128"]) {
+                // 544 bytes, where groups of 64 would take 576.
+                $0.tensors[0].type = GGUFTensorType.q2_0.rawValue
+                $0.tensors[0].dimensions = [128, 16]
+                $0.data.insert(contentsOf: [UInt8](repeating: 0, count: 480), at: 0)
+                for index in 1..<$0.tensors.count { $0.tensors[index].offset += 480 }
+            },
             changed("data section starts beyond the file", ["truncated"]) {
                 $0.entries.append(.init("general.alignment", .uint32(1 << 20)))
             },

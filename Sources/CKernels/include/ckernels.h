@@ -50,6 +50,32 @@ const ck_format *ck_format_at(size_t i);
 // NULL when the type is not supported.
 const ck_format *ck_format_find(uint32_t gguf_type);
 
+// The codebook of a format (IQ1, IQ2, IQ3) that writes several adjoining values as one index.
+typedef struct ck_grid {
+    uint32_t gguf_type;
+    uint32_t count;         // codes
+    uint32_t values;        // per code
+    uint32_t bits;          // per value: codes[i] >> (k * bits) & (2^bits - 1) is the number of value k's level
+    int8_t levels[8];       // by number; without signs, which IQ2 and IQ3 write elsewhere
+    const uint16_t *codes;  // by index
+} ck_grid;
+// NULL when the format has none.
+const ck_grid *ck_grid_find(uint32_t gguf_type);
+
+// What stands beside the codes: signs of IQ2 and IQ3, the shift of IQ1 by an eighth up or down.
+typedef enum ck_grid_rule {
+    CK_GRID_FREE_SIGNS = 0,
+    CK_GRID_EVEN_SIGNS = 1,   // of eight values an even number is negative
+    CK_GRID_SHIFT_PER_8 = 2,
+    CK_GRID_ONE_SHIFT = 3     // for all values of a call
+} ck_grid_rule;
+
+// The codes with the least Σ w (x - scale * value)² for `count` numbers x, a multiple of 8. index: one per grid->values
+// numbers; sign: one per 8, bit i set where number i is negative, 255 where the shift is down; value: levels with their
+// sign or shift.
+void ck_grid_choose(const ck_grid *grid, ck_grid_rule rule, const float *x, const float *w, size_t count, float scale,
+                    uint16_t *index, uint8_t *sign, float *value);
+
 // Bytes of one prepared row of activations (one token); a multiple of 64.
 size_t ck_act_row_bytes(ck_act act, size_t cols);
 // Prepares one row. `out` is 64-byte aligned; any float is allowed: a group with an infinity or a NaN yields

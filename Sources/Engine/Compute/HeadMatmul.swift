@@ -39,6 +39,11 @@ extension Compute {
                         weight.format.kernel, weight.bytes + head * weight.expertBytes + row * weight.rowBytes,
                         min(chunk, weight.rows - row), weight.cols, prepared + head * tokens * stride, stride, nil,
                         tokens, out.at(0, head) + row, out.rowStride, worker.scratch)
+                    guard let factor = weight.factors?[head] else { continue }
+                    for token in 0..<tokens {
+                        let values = out.at(token, head) + row
+                        ck_scale(values, values, factor, min(chunk, weight.rows - row))
+                    }
                 }
             }
         }

@@ -115,6 +115,7 @@ private struct MatmulPlan {
         let cols: Int
         let rowBytes: Int
         let bias: UnsafePointer<Float>?
+        let factor: Float?
         let activations: Activations.Prepared
         let tokens: Int
         let out: Matrix
@@ -135,8 +136,8 @@ private struct MatmulPlan {
         }
         let part = Part(
             format: weight.format.kernel, bytes: weight.bytes, rows: weight.rows, cols: weight.cols,
-            rowBytes: weight.rowBytes, bias: product.bias?.pointer, activations: prepared, tokens: a.rows,
-            out: product.out,
+            rowBytes: weight.rowBytes, bias: product.bias?.pointer, factor: weight.factors?[0], activations: prepared,
+            tokens: a.rows, out: product.out,
             tiling: MatmulTiling(rows: weight.rows, rowBytes: weight.rowBytes, tokens: a.rows), firstUnit: units)
         units += part.tiling.units
         scratch = max(scratch, ck_matmul_scratch_bytes(part.format, part.cols))
@@ -182,6 +183,12 @@ private struct MatmulPlan {
             part.format, part.bytes + row * part.rowBytes, rows, part.cols,
             part.activations.pointer + token * part.activations.stride, part.activations.stride, nil, tokens, out,
             part.out.stride, scratch)
+        if let factor = part.factor {
+            for token in 0..<tokens {
+                let row = out + token * part.out.stride
+                ck_scale(row, row, factor, rows)
+            }
+        }
         if let bias = part.bias {
             for token in 0..<tokens { ck_add(out + token * part.out.stride, bias + row, rows) }
         }

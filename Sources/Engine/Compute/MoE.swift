@@ -261,6 +261,7 @@ private struct ExpertProduct {
     let rowBytes: Int
     let expertBytes: Int
     let bias: UnsafePointer<Float>?
+    let factors: Weight.Factors?
     let activations: Activations.Prepared
     let out: Matrix
     let rowChunk: Int
@@ -278,6 +279,7 @@ private struct ExpertProduct {
         rowBytes = weight.rowBytes
         expertBytes = weight.expertBytes
         self.bias = bias?.pointer
+        factors = weight.factors
         activations = prepared
         self.out = out
         self.rowChunk = rowChunk
@@ -309,6 +311,9 @@ private struct ExpertProduct {
             byToken ? activations.pointer : activations.pointer + pairs.lowerBound * activations.stride,
             activations.stride, byToken ? groups.tokenOfPair + pairs.lowerBound : nil, pairs.count, target, stride,
             scratch)
+        if let factor = factors?[expert] {
+            for index in 0..<pairs.count { ck_scale(target + index * stride, target + index * stride, factor, count) }
+        }
         if let bias {
             for index in 0..<pairs.count { ck_add(target + index * stride, bias + expert * rows + row, count) }
         }

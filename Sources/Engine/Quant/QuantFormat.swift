@@ -19,8 +19,10 @@ package struct QuantFormat: @unchecked Sendable, Hashable, CustomStringConvertib
     private static let references: [(GGUFTensorType, any BlockFormat.Type)] = [
         (.f32, F32.self), (.f16, F16.self), (.q4_0, Q4_0.self), (.q4_1, Q4_1.self), (.q5_0, Q5_0.self),
         (.q5_1, Q5_1.self), (.q8_0, Q8_0.self), (.q2_K, Q2_K.self), (.q3_K, Q3_K.self), (.q4_K, Q4_K.self),
-        (.q5_K, Q5_K.self), (.q6_K, Q6_K.self), (.iq4_NL, IQ4_NL.self), (.iq4_XS, IQ4_XS.self), (.bf16, BF16.self),
-        (.mxfp4, MXFP4.self),
+        (.q5_K, Q5_K.self), (.q6_K, Q6_K.self), (.iq2_XXS, IQ2_XXS.self), (.iq2_XS, IQ2_XS.self),
+        (.iq3_XXS, IQ3_XXS.self), (.iq1_S, IQ1_S.self), (.iq4_NL, IQ4_NL.self), (.iq3_S, IQ3_S.self),
+        (.iq2_S, IQ2_S.self), (.iq4_XS, IQ4_XS.self), (.iq1_M, IQ1_M.self), (.bf16, BF16.self), (.tq1_0, TQ1_0.self),
+        (.tq2_0, TQ2_0.self), (.mxfp4, MXFP4.self), (.nvfp4, NVFP4.self), (.q1_0, Q1_0.self), (.q2_0, Q2_0.self),
     ]
 
     /// The format of a tensor type, or nil when the engine has no kernels for it.

@@ -22,6 +22,7 @@ extension WeightMap {
         for head in 0..<heads {
             for index in 0..<rows {
                 ck_dequantize(weight.format.kernel, weight.row(head * period + index), columns, row.pointer)
+                if let factors = weight.factors { ck_scale(row.pointer, row.pointer, factors[0], columns) }
                 for column in 0..<columns {
                     buffer.pointer[(head * columns + column) * rows + index] = row.pointer[column]
                 }

@@ -73,7 +73,20 @@ package final class WeightMap {
     ) throws(EngineError) -> Weight {
         let (format, bytes) = try values(take(name, shape, experts: members ?? experts), name, shape)
         return Weight(
-            name: name, format: format, bytes: bytes, rows: shape[1], cols: shape[0], experts: experts)
+            name: name, format: format, bytes: bytes, rows: shape[1], cols: shape[0], experts: experts,
+            factors: format.type == .nvfp4 ? try factors(name, experts) : nil)
+    }
+
+    /// The scales of NVFP4's 16 values do not reach far, so that a matrix has one more factor, or an expert its own:
+    /// `name.scale` beside `name.weight`. That of the activations, `name.input_scale`, is for processors that compute
+    /// with four bits, and has no meaning here.
+    private func factors(_ name: String, _ experts: Int) throws(EngineError) -> Weight.Factors? {
+        guard name.hasSuffix(".weight") else { return nil }
+        let base = name.dropLast("weight".count)
+        bound.insert("\(base)input_scale")
+        guard let tensor = file.tensor("\(base)scale") else { return nil }
+        let isSingle = trimmed(tensor.dimensions).isEmpty
+        return Weight.Factors(try vector("\(base)scale", isSingle ? 1 : experts))
     }
 
     /// The format and the bytes of a tensor that was taken.
@@ -230,6 +243,11 @@ package struct LayerWeights {
 
     package func contains(_ name: String) -> Bool {
         map.contains("\(prefix)\(name).weight")
+    }
+
+    /// Whether `name.scale` is a part of the matrix itself; see ``Weight/factors``.
+    package func hasFactors(_ name: String) -> Bool {
+        map.file.tensor("\(prefix)\(name).weight")?.type == .nvfp4
     }
 
     package func matrix(_ name: String, in cols: Int, out rows: Int) throws(EngineError) -> Weight {

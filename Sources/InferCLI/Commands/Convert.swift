@@ -31,7 +31,7 @@ struct Convert: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "\(QuantMixture.all.map { $0.name.lowercased() }.joined(separator: ", ")); by default what the folder holds.",
+            "\(QuantMixture.direct.map { $0.name.lowercased() }.joined(separator: ", ")); by default what the folder holds.",
             valueName: "type"))
     var type: String?
 
@@ -51,10 +51,15 @@ struct Convert: ParsableCommand {
     var json = false
 
     func validate() throws {
-        if let type, QuantMixture(name: type) == nil {
-            throw ValidationError(
-                "unknown type \(type); there are: "
-                    + QuantMixture.all.map { $0.name.lowercased() }.joined(separator: ", "))
+        if let type {
+            guard let mixture = QuantMixture(name: type) else {
+                throw ValidationError(
+                    "unknown type \(type); there are: "
+                        + QuantMixture.direct.map { $0.name.lowercased() }.joined(separator: ", "))
+            }
+            guard QuantMixture.direct.contains(mixture) else {
+                throw ValidationError("\(mixture.name) takes a second step: convert to f16, then infer quantize")
+            }
         }
         if output == nil, !dryRun { throw ValidationError("name the file to write: --output FILE") }
         if let threads, !(1...1024 ~= threads) { throw ValidationError("--threads must be 1 to 1024") }

@@ -68,7 +68,7 @@ package struct Converter {
             try item.values.read(first..<first + count, into: values)
             let work = RowWork(
                 source: UnsafeRawPointer(values), target: target, format: floats, encoder: encoder, columns: columns,
-                rowBytes: rowBytes, importance: nil, rowsPerExpert: rows, firstRow: first, flaw: flaw)
+                rowBytes: rowBytes, importance: nil, factors: nil, rowsPerExpert: rows, firstRow: first, flaw: flaw)
             pool.run(count, scratch: 2 * RowEncoder.scratchBytes(columns: columns), work) { work, rows, worker in
                 for row in rows { work.run(row, worker.scratch) }
             }

@@ -11,15 +11,24 @@ struct BlockEncoder: Sendable {
     let compensate: @Sendable (CompensationStep, Int, UnsafeMutableRawPointer) -> Void
 
     /// What `infer quantize` can write besides F32, F16 and BF16, which need no search.
-    static let all: [BlockEncoder] = [
-        BlockEncoder(.q4_0, Q4_0Fit.self), BlockEncoder(.q4_1, Q4_1Fit.self), BlockEncoder(.q5_0, Q5_0Fit.self),
-        BlockEncoder(.q5_1, Q5_1Fit.self), BlockEncoder(.q8_0, Q8_0Fit.self), BlockEncoder(.q2_K, Q2_KFit.self),
-        BlockEncoder(.q3_K, Q3_KFit.self), BlockEncoder(.q4_K, Q4_KFit.self), BlockEncoder(.q5_K, Q5_KFit.self),
-        BlockEncoder(.q6_K, Q6_KFit.self), BlockEncoder(.iq4_NL, IQ4_NLFit.self),
-        BlockEncoder(.iq4_XS, IQ4_XSFit.self), BlockEncoder(.mxfp4, MXFP4Fit.self),
-    ]
+    static let all: [BlockEncoder] =
+        [
+            BlockEncoder(.q4_0, Q4_0Fit.self), BlockEncoder(.q4_1, Q4_1Fit.self), BlockEncoder(.q5_0, Q5_0Fit.self),
+            BlockEncoder(.q5_1, Q5_1Fit.self), BlockEncoder(.q8_0, Q8_0Fit.self), BlockEncoder(.q2_K, Q2_KFit.self),
+            BlockEncoder(.q3_K, Q3_KFit.self), BlockEncoder(.q4_K, Q4_KFit.self), BlockEncoder(.q5_K, Q5_KFit.self),
+            BlockEncoder(.q6_K, Q6_KFit.self), BlockEncoder(.iq4_NL, IQ4_NLFit.self),
+            BlockEncoder(.iq4_XS, IQ4_XSFit.self), BlockEncoder(.mxfp4, MXFP4Fit.self),
+            BlockEncoder(.nvfp4, NVFP4Fit.self), BlockEncoder(.q1_0, Q1_0Fit.self), BlockEncoder(.q2_0, Q2_0Fit.self),
+            BlockEncoder(.tq1_0, TQ1_0Fit.self), BlockEncoder(.tq2_0, TQ2_0Fit.self),
+        ] + CodebookFormat.all.map(BlockEncoder.init)
 
     static func find(_ type: GGUFTensorType) -> BlockEncoder? { all.first { $0.type == type } }
+
+    private init(_ format: CodebookFormat) {
+        type = format.type
+        encode = { block, out in format.store(CodebookBlock(block, format), out) }
+        compensate = { step, row, scratch in format.compensate(step, row, scratch) }
+    }
 
     private init<Fit: BlockFit>(_ type: GGUFTensorType, _: Fit.Type) {
         self.type = type
@@ -262,7 +271,7 @@ extension BlockBuffer {
     }
 
     /// 256 codes of two bits: byte 32 h + l holds those of values 128 h + l, + 32, + 64, + 96.
-    fileprivate func storeBitPairs(_ codes: [UInt8], at offset: Int) {
+    func storeBitPairs(_ codes: [UInt8], at offset: Int) {
         for byte in 0..<64 {
             let first = 128 * (byte / 32) + byte % 32
             self[offset + byte] = (0..<4).reduce(0) { $0 | codes[first + 32 * $1] << UInt8(2 * $1) }

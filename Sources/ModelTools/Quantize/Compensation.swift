@@ -110,19 +110,8 @@ struct CompensationStep: @unchecked Sendable {
     static let scratchBytes = 2 * 256 * 4
 
     func run<Fit: BlockFit>(_: Fit.Type, _ row: Int, _ scratch: UnsafeMutableRawPointer) {
-        let x = values + row * columns
-        let error = errors + row * Compensation.stepColumns
         let groups = blockSize / 16
-        let block = scratch.bindMemory(to: SIMD16<Float>.self, capacity: 2 * groups)
-        let end = first + width
-        for start in stride(from: first, to: end, by: blockSize) {
-            let target = UnsafeMutableRawPointer(block).assumingMemoryBound(to: Float.self)
-            for index in 0..<blockSize {
-                let pivot = factor[(start + index) * columns + start + index]
-                target[index] = x[start + index]
-                target[blockSize + index] = 1 / (pivot * pivot)
-            }
-            let view = WeightedValues(values: block, weights: block + groups, groups: groups)
+        forEachBlock(row, scratch) { view, target, start, x in
             let fit = Fit(view)
             for group in 0..<groups {
                 let (scale, offset) = fit.scale(ofGroup: group, of: groups)
@@ -130,14 +119,45 @@ struct CompensationStep: @unchecked Sendable {
                 for column in start + 16 * group..<start + 16 * group + 16 {
                     let level = Fit.Levels.nearest(SIMD16(repeating: (x[column] + offset) * inverse))[0]
                     let rounded = scale * level - offset
-                    let following = factor + column * columns
-                    let loss = (x[column] - rounded) / following[column]
-                    error[column - first] = loss
+                    settle(row, column, at: rounded)
                     target[column - start] = rounded
-                    for later in column + 1..<max(end, column + 1) { x[later] -= loss * following[later] }
                 }
             }
-            fit.store(view, into: BlockBuffer(bytes: out + row * rowBytes + start / blockSize * blockBytes))
+            fit.store(view, into: self.target(row, start))
         }
+    }
+
+    /// - Parameter body: gets the block's values and weights, the same as floats (the weights behind the values), its
+    ///   first column, and the row's values, which `settle` changes.
+    func forEachBlock(
+        _ row: Int, _ scratch: UnsafeMutableRawPointer,
+        _ body: (WeightedValues, UnsafeMutablePointer<Float>, Int, UnsafeMutablePointer<Float>) -> Void
+    ) {
+        let x = values + row * columns
+        let groups = blockSize / 16
+        let block = scratch.bindMemory(to: SIMD16<Float>.self, capacity: 2 * groups)
+        for start in stride(from: first, to: first + width, by: blockSize) {
+            let target = UnsafeMutableRawPointer(block).assumingMemoryBound(to: Float.self)
+            for index in 0..<blockSize {
+                let pivot = factor[(start + index) * columns + start + index]
+                target[index] = x[start + index]
+                target[blockSize + index] = 1 / (pivot * pivot)
+            }
+            body(WeightedValues(values: block, weights: block + groups, groups: groups), target, start, x)
+        }
+    }
+
+    /// A column's value becomes `rounded`; those behind it make up for that.
+    func settle(_ row: Int, _ column: Int, at rounded: Float) {
+        let x = values + row * columns
+        let following = factor + column * columns
+        let loss = (x[column] - rounded) / following[column]
+        errors[row * Compensation.stepColumns + column - first] = loss
+        for later in column + 1..<max(first + width, column + 1) { x[later] -= loss * following[later] }
+    }
+
+    /// Where the block at a column goes.
+    func target(_ row: Int, _ start: Int) -> BlockBuffer {
+        BlockBuffer(bytes: out + row * rowBytes + start / blockSize * blockBytes)
     }
 }

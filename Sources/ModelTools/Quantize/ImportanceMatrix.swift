@@ -137,6 +137,8 @@ package struct ImportanceMatrix: Sendable {
         return entry.values
     }
 
+    func covers(_ tensor: String) -> Bool { means[tensor] != nil }
+
     static let sumsSuffix = ".in_sum2"
     static let countsSuffix = ".counts"
 }

@@ -9,6 +9,12 @@ package struct QuantizePlan {
 
         package var byteCount: Int { type.byteCount(of: tensor.dimensions.reduce(1, *)) ?? 0 }
         package var isChanged: Bool { type != tensor.type }
+
+        /// The tensor with the factor of a matrix that becomes NVFP4.
+        var factorName: String? {
+            guard type == .nvfp4, isChanged, tensor.name.hasSuffix(".weight") else { return nil }
+            return "\(tensor.name.dropLast("weight".count))scale"
+        }
     }
 
     /// What the user wants otherwise than the mixture.
@@ -102,6 +108,13 @@ package struct QuantizePlan {
 
     package var byteCount: Int { items.reduce(0) { $0 + $1.byteCount } }
 
+    /// As llama.cpp has it: not for the output and the embedding table, whose inputs no calibration sees.
+    func needsImportance(_ item: Item) -> Bool {
+        let role = QuantMixture.Role(tensorName: item.tensor.name)
+        guard role != .output, role != .embedding else { return false }
+        return mixture?.needsImportance(item.type) ?? QuantMixture.needsImportance(item.type)
+    }
+
     /// Bits per weight over all tensors.
     package var bitsPerWeight: Double {
         let weights = items.reduce(0) { $0 + $1.tensor.dimensions.reduce(1, *) }
@@ -162,6 +175,7 @@ package enum QuantizeError: Error, Equatable, CustomStringConvertible {
     case notFinite(tensor: String, row: Int, column: Int, value: String)
     case unsupportedSource(tensor: String, type: GGUFTensorType)
     case unsupportedTarget(GGUFTensorType)
+    case noImportance(tensor: String, type: GGUFTensorType)
     case sameFile(String)
     case budget(Double, least: Double)
     case cancelled
@@ -179,6 +193,9 @@ package enum QuantizeError: Error, Equatable, CustomStringConvertible {
             "tensor \"\(tensor)\": row \(row), column \(column) is \(value), expected a finite number"
         case .unsupportedSource(let tensor, let type): "tensor \"\(tensor)\": cannot read \(type.name)"
         case .unsupportedTarget(let type): "cannot make \(type.name)"
+        case .noImportance(let tensor, let type):
+            "tensor \"\(tensor)\" cannot be \(type.name) without an importance matrix that says which of its columns "
+                + "matter: give one with --imatrix, or a text with --text"
         case .budget(let wanted, let least):
             String(format: "%.2f bits per weight are too few: the smallest formats take %.2f", wanted, least + 0.005)
         case .sameFile(let path): "\(path) is both source and target"

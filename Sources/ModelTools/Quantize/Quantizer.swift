@@ -19,7 +19,7 @@ package struct Quantizer {
     ///   - importance: which columns matter, for matrices that are rounded plainly.
     ///   - compensator: makes up for rounding errors, with more memory and time. Its results depend in their last bits
     ///     on the number of threads.
-    /// - Throws: `QuantizeError.unsupportedSource`, `.unsupportedTarget`.
+    /// - Throws: `QuantizeError.unsupportedSource`, `.unsupportedTarget`, `.noImportance`.
     package init(
         _ source: GGUFFile, plan: QuantizePlan, importance: ImportanceMatrix? = nil,
         compensator: ErrorCompensator? = nil, threads: Int
@@ -29,6 +29,9 @@ package struct Quantizer {
                 throw .unsupportedSource(tensor: item.tensor.name, type: item.tensor.type)
             }
             guard RowEncoder(item.type) != nil else { throw .unsupportedTarget(item.type) }
+            guard !plan.needsImportance(item) || importance?.covers(item.tensor.name) == true else {
+                throw .noImportance(tensor: item.tensor.name, type: item.type)
+            }
         }
         self.source = source
         self.plan = plan
@@ -56,6 +59,11 @@ package struct Quantizer {
                     try sink(piece)
                     try advance(piece.count)
                 }
+            }
+            guard let name = item.factorName else { continue }
+            let members = item.tensor.dimensions.dropFirst(2).reduce(1, *)
+            try writer.add(tensor: name, dimensions: [members], type: .f32) { sink in
+                try (try factors(item) ?? []).withUnsafeBytes { try sink($0) }
             }
         }
         let partial = "\(path).\(identity()).part"
@@ -94,10 +102,16 @@ package struct Quantizer {
 
     // MARK: One tensor
 
+    /// Those of an NVFP4 matrix.
+    private func factors(_ item: QuantizePlan.Item) throws(QuantizeError) -> [Float]? {
+        guard item.factorName != nil else { return nil }
+        return try TensorWork(item, nil)?.ownFactors(on: pool)
+    }
+
     private func produce(_ index: Int, sink: GGUFWriter.Sink) throws {
         let item = plan.items[index]
         let tensor = item.tensor
-        guard item.isChanged, let work = TensorWork(item, importance) else {
+        guard item.isChanged, let work = TensorWork(item, importance, factors: try factors(item)) else {
             // In pieces, so that progress shows and a stop is heard.
             for start in stride(from: 0, to: tensor.bytes.count, by: TensorWork.pieceBytes) {
                 let end = min(start + TensorWork.pieceBytes, tensor.bytes.count)

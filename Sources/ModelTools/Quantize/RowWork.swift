@@ -12,6 +12,8 @@ struct RowWork: @unchecked Sendable {
     let rowBytes: Int
     /// `columns` values, for each expert; nil without an importance matrix.
     let importance: [Float]?
+    /// Per expert; see `TensorWork.ownFactors`.
+    let factors: [Float]?
     let rowsPerExpert: Int
     /// Number of the first row in the tensor.
     let firstRow: Int
@@ -43,7 +45,13 @@ struct RowWork: @unchecked Sendable {
         // Not a loop over single values: infinities and NaN make the sum of zeros anything but zero.
         var zeros: Float = 0
         for column in 0..<columns { zeros += values[column] * 0 }
-        if zeros == 0 { return true }
+        if zeros == 0 {
+            if let factors {
+                let inverse = 1 / factors[(firstRow + row) / rowsPerExpert]
+                for column in 0..<columns { values[column] *= inverse }
+            }
+            return true
+        }
         let column = (0..<columns).first { !values[$0].isFinite } ?? 0
         flaw.report(row: firstRow + row, column: column, value: values[column])
         return false

@@ -14,6 +14,8 @@ struct TensorWork: @unchecked Sendable {
     private let source: UnsafeRawPointer
     let rowBytes: Int
     private let importance: ImportanceMatrix?
+    /// What the values of each member are divided by before they are rounded; nil where by nothing.
+    private let factors: [Float]?
     private let flaw = Flaw()
 
     /// What is made at a time; it fits the cache that the cores share.
@@ -22,12 +24,13 @@ struct TensorWork: @unchecked Sendable {
     private static let pieceValues = 16 << 20
 
     /// Nil for formats that cannot be read or made.
-    init?(_ item: QuantizePlan.Item, _ importance: ImportanceMatrix?) {
+    init?(_ item: QuantizePlan.Item, _ importance: ImportanceMatrix?, factors: [Float]? = nil) {
         (tensor, type) = (item.tensor, item.type)
         guard let format = QuantFormat.find(tensor.type), let encoder = RowEncoder(item.type),
             let source = tensor.bytes.baseAddress, tensor.dimensions.count > 1
         else { return nil }
         (self.format, self.encoder, self.source, self.importance) = (format, encoder, source, importance)
+        self.factors = factors
         columns = tensor.dimensions[0]
         rows = tensor.dimensions.dropFirst().reduce(1, *)
         rowsPerMember = tensor.dimensions[1]
@@ -65,8 +68,31 @@ struct TensorWork: @unchecked Sendable {
         RowWork(
             source: source + first * format.rowBytes(columns: columns), target: target, format: format,
             encoder: encoder,
-            columns: columns, rowBytes: rowBytes, importance: importance, rowsPerExpert: rowsPerMember, firstRow: first,
-            flaw: flaw)
+            columns: columns, rowBytes: rowBytes, importance: importance, factors: factors,
+            rowsPerExpert: rowsPerMember, firstRow: first, flaw: flaw)
+    }
+
+    /// NVFP4's scales reach from 2^-9 to 448 only, so that a matrix has a factor of its own: the one that maps its largest
+    /// value to the format's. Of a stack each member has one.
+    func ownFactors(on pool: ThreadPool) throws(QuantizeError) -> [Float] {
+        let largest = UnsafeMutablePointer<Float>.allocate(capacity: rows)
+        defer { largest.deallocate() }
+        let job = (work(0, UnsafeMutableRawPointer(largest), nil), largest)
+        pool.run(rows, grain: 16, scratch: RowEncoder.scratchBytes(columns: columns), job) { job, rows, worker in
+            let (work, largest) = job
+            let values = worker.scratch.assumingMemoryBound(to: Float.self)
+            for row in rows {
+                largest[row] = 0
+                guard work.load(row, into: values) else { continue }
+                for column in 0..<work.columns { largest[row] = max(largest[row], abs(values[column])) }
+            }
+        }
+        try check()
+        return (0..<rows / rowsPerMember).map { member in
+            let rows = member * rowsPerMember..<(member + 1) * rowsPerMember
+            let extreme = rows.reduce(Float(0)) { max($0, largest[$1]) }
+            return extreme > smallest ? extreme / (6 * 448) : 1
+        }
     }
 
     func check() throws(QuantizeError) {

@@ -82,7 +82,7 @@ package struct CompressedAttentionBlock: Mixer {
         let stacked = try tensors.matrix("attn_output_a", in: heads / groups * headDim, out: groups * outputRank)
         attnOutputA = Weight(
             name: stacked.name, format: stacked.format, bytes: stacked.bytes, rows: outputRank, cols: stacked.cols,
-            experts: groups)
+            experts: groups, factors: stacked.factors)
         attnOutputB = try tensors.matrix("attn_output_b", in: groups * outputRank, out: width)
         compressor =
             ratio > 0

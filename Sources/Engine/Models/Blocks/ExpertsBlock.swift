@@ -81,7 +81,9 @@ package struct ExpertsBlock: Sendable {
         let (embedding, count) = (shape.embeddingLength, counts.count)
         var routing = try RoutingOptions(hyper, counts, options)
         routing.selectionBias = try tensors.bias("exp_probs_b", count, options.selectionBias)
-        if options.scalesExperts { routing.expertScale = try tensors.vector(exactly: "ffn_down_exps.scale", count) }
+        if options.scalesExperts, !tensors.hasFactors("ffn_down_exps") {
+            routing.expertScale = try tensors.vector(exactly: "ffn_down_exps.scale", count)
+        }
         if options.byToken {
             routing.table = try tensors.expertTable("ffn_gate_tid2eid", perToken: counts.used, experts: count)
         }

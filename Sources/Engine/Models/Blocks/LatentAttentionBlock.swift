@@ -85,7 +85,7 @@ package struct LatentAttentionBlock: Mixer {
             attnKB = try tensors.map.transposed(both, rows: plainDim, of: plainDim + valueDim, heads: heads)
             attnVB = Weight(
                 name: both.name, format: both.format, bytes: both.row(plainDim), rows: valueDim, cols: latentDim,
-                experts: heads, expertBytes: (plainDim + valueDim) * both.rowBytes)
+                experts: heads, expertBytes: (plainDim + valueDim) * both.rowBytes, factors: both.factors)
         }
         attnGate = options.hasHeadGate ? try tensors.matrix("attn_gate", in: width, out: heads) : nil
         attnOutput = try tensors.matrix("attn_output", in: heads * valueDim, out: width)
