@@ -121,7 +121,10 @@ import Testing
     @Test(arguments: BlockEncoder.all.map { $0.type })
     func importanceWithGaps(type: GGUFTensorType) throws {
         var random = SeededRandom(seed: 8)
-        let values = (0..<16_384).map { _ in random.normal() }
+        // Codebooks are searched through, which takes its time.
+        let values = (0..<(Codebook(type) == nil ? 16_384 : 4_096)).map { _ in random.normal() }
+        // Of eight signs the last is none of its own: it is wrong where that matters least.
+        let most = type == .iq3_XXS ? 1.45 : 1.35
         let known = (0..<256).map { _ in exp2(Float.random(in: -2..<2, using: &random)) }
         func error(_ importance: [Float]?, in columns: Range<Int> = 0..<256) throws -> Double {
             let found = try roundTrip(values, type, columns: 256, importance: importance)
@@ -132,7 +135,7 @@ import Testing
         }
         let plain = try error(nil)
         let ordinary = try error(known)
-        #expect(ordinary < 1.35 * plain, "\(ordinary / plain)")
+        #expect(ordinary < most * plain, "\(ordinary / plain)")
         #expect(try error([Float](repeating: 0, count: 256)) == plain)
         // Only proportions count: a power of two changes no bit, and the others next to none.
         let scaled = try [Float](repeating: 1, count: 2).enumerated().map { index, _ in
@@ -144,7 +147,7 @@ import Testing
         }
         for zeros in [0..<32, 0..<16, 7..<8, 100..<228, 1..<256] {
             let gaps = known.enumerated().map { zeros.contains($0) ? 0 : $1 }
-            #expect(try error(gaps) < 1.35 * plain, "\(zeros)")
+            #expect(try error(gaps) < most * plain, "\(zeros)")
             #expect(try error(gaps, in: zeros) < 1.5 * error(nil, in: zeros), "\(zeros)")
         }
         // One column that matters beyond all measure gets what it wants, and the others are still something.
