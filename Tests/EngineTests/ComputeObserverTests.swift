@@ -52,6 +52,8 @@ private final class Recorder: ComputeObserver {
         let main = "blk.\(model.architecture.shape.layers)."  // prediction layers are not run
         for tensor in toy.tensors where tensor.kind == .matrix && !tensor.name.hasPrefix(main) {
             if tensor.name == "token_embd.weight" && !toy.tied { continue }
+            // Rows are looked up in it, as in the embedding.
+            if tensor.name == "per_layer_token_embd.weight" { continue }
             // Two matrices of another shape are made from it.
             if tensor.name.hasSuffix("attn_kv_b.weight") { continue }
             let rows = try #require(seen.rows[tensor.name], "\(tensor.name) was not seen")

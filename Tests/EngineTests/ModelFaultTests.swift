@@ -32,14 +32,14 @@ import Testing
         file.remove("blk.0.attn_norm.weight")
         file.remove("blk.1.ffn_up.weight")
         file.random("blk.0.ffn_down.weight", [64, 64])
-        let type = try #require(GGUFTensorType(name: "IQ1_S"))
+        let type = try #require(GGUFTensorType(name: "Q8_1"))
         let bytes = type.byteCount(of: 256 * 256) ?? 0
         file.tensor("blk.0.attn_q.weight", [256, 256], type, [UInt8](repeating: 0, count: bytes))
         file.random("extra.weight", [8])
         let faults = Model.faults(of: try file.file())
         let expected: [EngineError] = [
             .missingTensor(name: "blk.0.attn_norm.weight", expected: [256]),
-            .unsupportedTensorType(tensor: "blk.0.attn_q.weight", type: "IQ1_S"),
+            .unsupportedTensorType(tensor: "blk.0.attn_q.weight", type: "Q8_1"),
             .tensorShape(name: "blk.0.ffn_down.weight", expected: [256, 256], found: [64, 64]),
             .missingTensor(name: "blk.1.ffn_up.weight", expected: [256, 256]),
             .hyperparameter(

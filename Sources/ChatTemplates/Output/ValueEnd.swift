@@ -41,7 +41,8 @@ package struct ValueEnd: Sendable, Hashable {
     }
 
     let chains: [Chain]
-    private let startsLine: Bool
+    /// Whether the tag of a parameter ends an unclosed value only at the beginning of a line.
+    package let startsLine: Bool
     private let isFirst: Set<UInt8>
 
     /// - Parameter keys: the parameters that may come unclosed.

@@ -50,7 +50,9 @@ struct PatternCompiler {
     /// Texts that do not hold the end of a value.
     private mutating func texts(within end: ValueEnd) throws(GrammarError) -> ScalarAutomaton {
         if let known = notEnding[end] { return known }
-        let texts = try ValueAutomaton.notEnding(end)
+        var texts = try ValueAutomaton.notEnding(end)
+        // Where a tag ends an unclosed value anywhere, a closing mark in a string could close that value too.
+        if !end.startsLine, let close = end.ownMarks.first { texts = try texts.intersection(.textWithout(close)) }
         notEnding[end] = texts
         return texts
     }

@@ -72,12 +72,17 @@ package final class Scheduler: Sendable {
     /// The same, with a flag that ends the job with what there is.
     package func submit(_ job: ServingJob, until flag: StopFlag) throws(ServingError) -> AsyncStream<ServingEvent> {
         let (stream, continuation) = AsyncStream.makeStream(of: ServingEvent.self)
-        try submit(job, until: flag) { event in
-            continuation.yield(event)
-            if case .finished = event { continuation.finish() }
-        }
-        // Not before: the end of a stream that was refused would end what else hangs on the flag.
         continuation.onTermination = { if case .cancelled = $0 { flag.set() } }
+        do throws(ServingError) {
+            try submit(job, until: flag) { event in
+                continuation.yield(event)
+                if case .finished = event { continuation.finish() }
+            }
+        } catch {
+            // The end of a stream that was refused would end what else hangs on the flag.
+            continuation.onTermination = nil
+            throw error
+        }
         return stream
     }
 

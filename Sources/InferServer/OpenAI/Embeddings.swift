@@ -103,9 +103,9 @@ struct Embeddings {
     private func shortened(_ tokens: [Int32], _ model: ServedModel) -> [Int32] {
         let length = model.contextLength
         guard tokens.count > length else { return tokens }
-        guard model.tokenizer.addEOS, let last = tokens.last, last == model.tokenizer.eos else {
-            return Array(tokens.prefix(length))
-        }
+        let tokenizer = model.tokenizer
+        let end = tokenizer.addSeparator ? tokenizer.separator : tokenizer.addEOS ? tokenizer.eos : nil
+        guard let last = tokens.last, last == end else { return Array(tokens.prefix(length)) }
         return tokens.prefix(length - 1) + [last]
     }
 

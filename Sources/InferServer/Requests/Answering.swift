@@ -163,7 +163,6 @@ struct Answering: Sendable {
         var cutsCall = false
         // The arguments of the open call that have been given.
         var given = ""
-        var gate = ScoreGate(stops: job.options.stopSequences)
         func open(_ name: String, _ arguments: String) {
             if !isOpen { emit(.callBegan(name: name)) }
             isOpen = true
@@ -172,14 +171,13 @@ struct Answering: Sendable {
             emit(.callArguments(String(decoding: arguments.utf8.dropFirst(given.utf8.count), as: UTF8.self)))
             given = arguments
         }
-        func tell(_ scores: [TokenScore]) { if !scores.isEmpty { emit(.scores(scores)) } }
         for await event in events {
             switch event {
             case .started(let cached): emit(.started(cachedTokens: cached))
             case .promptScores(let scores): emit(.promptScores(scores))
             case .openCall(let call):
                 if !wantsOneCall || calls == 0 { open(call.name, call.arguments) }
-            case .score(let score): tell(gate.add(score, model.bytes(of: score.token)))
+            case .score(let score): emit(.scores([score]))
             case .answer(.text(let text)): emit(.content(text))
             case .answer(.reasoning(let text)): emit(.reasoning(text))
             case .answer(.toolCall(let call)):
@@ -192,7 +190,6 @@ struct Answering: Sendable {
             case .answer: break
             case .finished(let result):
                 let end = AnswerEnd(result, cutsCall: cutsCall || isOpen, wantsOneCall: wantsOneCall)
-                tell(gate.finish(end))
                 emit(.finished(AnswerOutcome(end: end, result: result)))
             }
         }
