@@ -77,12 +77,22 @@ struct ToolParameters: Sendable {
         return ValueForm(root: root, references: references, types: types)
     }
 
-    private static func refersElsewhere(_ value: JSONValue) -> Bool {
-        switch value {
-        case .object(let object): object["$ref"] != nil || object.values.contains(where: refersElsewhere)
-        case .array(let elements): elements.contains(where: refersElsewhere)
-        default: false
+    /// A schema too large to look through is taken to.
+    private static func refersElsewhere(_ schema: JSONValue) -> Bool {
+        var open = [schema]
+        var left = 10_000
+        while let value = open.popLast() {
+            left -= 1
+            guard left > 0 else { return true }
+            switch value {
+            case .object(let object):
+                if object["$ref"] != nil { return true }
+                open += object.values
+            case .array(let elements): open += elements
+            default: break
+            }
         }
+        return false
     }
 
     /// Walks through the parts of a schema that speak of the same object.
